@@ -1,0 +1,31 @@
+# make demo: the paper's main experiment on real handwritten digits. make test: the tests. Both install what they need.
+CORES ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --quiet rules reason host
+
+.PHONY: demo test lint format
+
+demo: $(VENV)/.installed
+	$(SNAKEMAKE) --configfile config/quickstart.yaml
+	@cat results/tables/table1.md results/tables/table2.md
+	@ls results/runs.csv results/tables/*
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check workflow
+	$(BIN)/snakemake --lint --configfile config/quickstart.yaml
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt workflow
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	python3 -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

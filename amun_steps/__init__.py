@@ -1,0 +1,1 @@
+"""The steps of the AMUN workflow: each module is one stage, from files and parameters to files."""

@@ -1,0 +1,129 @@
+"""The check of a config: every mistake is named, with its key and what is allowed, before anything is computed."""
+
+import ast
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jsonschema
+import yaml
+
+from amun_steps.addresses import PACKAGE, module_file
+
+SCHEMA = PACKAGE.parent / "workflow" / "schemas" / "config.schema.yaml"
+
+
+class ConfigError(ValueError):
+    """A config that cannot be run; the message names the key, what was found, what is allowed."""
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Raise ConfigError, naming key, value and what is allowed, for the first thing that is wrong in a config."""
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(config))
+    if error is not None:
+        raise ConfigError(_explain(error))
+    for name, dataset in config["datasets"].items():
+        parameters = {key: value for key, value in dataset.items() if key != "source"}
+        _calls(f"datasets.{name}", "source", "datasets", dataset["source"], "read", parameters)
+    for name, attack in config["attacks"].items():
+        _calls(
+            f"attacks.{name}.parameters", "algorithm", "attacks", attack["algorithm"], "attack", attack["parameters"]
+        )
+    for name, method in config["methods"].items():
+        module = method.get("module", name)
+        _calls(f"methods.{name}", "module", "methods", module, "unlearn", method.get("grid", {}))
+        method_needs(module)
+    for name, experiment in config["experiments"].items():
+        at = f"experiments.{name}"
+        _known(f"{at}.dataset", experiment["dataset"], config["datasets"])
+        network = {key: value for key, value in experiment["network"].items() if key != "name"}
+        _calls(f"{at}.network", "name", "models", experiment["network"]["name"], "build", network)
+        _known(f"{at}.attack", experiment["attack"], config["attacks"])
+        for role in ("originals", "references", "retrained"):
+            _known(f"{at}.{role}.training", experiment[role]["training"], config["training"])
+        for key in ("forget", "methods"):
+            for value in experiment[key]:
+                _known(f"{at}.{key}", value, config[key])
+        for original in config["tuning"]["originals"]:
+            if original >= experiment["originals"]["count"]:
+                raise ConfigError(
+                    f"tuning.originals: found {original}, expected numbers below {at}.originals.count, "
+                    f"which is {experiment['originals']['count']}"
+                )
+    for name, table in config["tables"].items():
+        _known(f"tables.{name}.experiment", table["experiment"], config["experiments"])
+
+
+def _known(key: str, value: str, allowed: Iterable[str]) -> None:
+    """Raise ConfigError unless `value`, found at `key`, is one of the allowed names."""
+    if value not in allowed:
+        raise ConfigError(f"{key}: found the name '{value}', expected one of {_names(value, allowed)}")
+
+
+def _calls(key: str, chooser: str, package: str, module: str, function: str, parameters: Mapping[str, Any]) -> None:
+    """Raise ConfigError unless `parameters`, found at `key`, are what the chosen module's function takes.
+
+    `chooser` is the key beside them, or in them, that chose the module.
+    """
+    where = key if key.startswith("methods") else f"{key.removesuffix('.parameters')}.{chooser}"
+    _known(where, module, modules(package))
+    allowed, required = _signature(f"amun_steps.{package}.{module}", function)
+    for name in parameters:
+        if name not in allowed:
+            expected = f"expected one of {_names(name, allowed)}" if allowed else f"'{module}' has none"
+            raise ConfigError(f"{key}: unknown parameter '{name}', {expected}")
+    for name in required:
+        if name not in parameters:
+            raise ConfigError(f"{key}: lacks the parameter '{name}' that '{module}' needs")
+
+
+def _names(value: str, allowed: Iterable[str]) -> str:
+    """The allowed names, and the one that was perhaps meant."""
+    names = sorted(allowed)
+    close = difflib.get_close_matches(value, names, n=1)
+    return ", ".join(names) + (f"; did you mean '{close[0]}'?" if close else "")
+
+
+def _explain(error: jsonschema.ValidationError) -> str:
+    """A schema's complaint as one sentence: the key, what was found, what is allowed."""
+    key = ".".join(map(str, error.absolute_path)) or "the config"
+    allowed = error.schema.get("description")
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        unknown = sorted(set(error.instance) - set(known))[0]
+        return f"{key}: unknown key '{unknown}', expected one of {_names(unknown, known)}"
+    if error.validator == "required":
+        missing = sorted(set(error.validator_value) - set(error.instance))
+        wanted = error.schema["properties"][missing[0]].get("description", "")
+        return f"{key}: lacks the key '{missing[0]}'" + (f" ({wanted})" if wanted else "")
+    found = json.dumps(error.instance, default=str)
+    return f"{key}: found {found}, expected {allowed or error.message}"
+
+
+def modules(package: str) -> list[str]:
+    """The names that a config may use for modules of `amun_steps.<package>`."""
+    return sorted(p.stem for p in (PACKAGE / package).glob("*.py") if p.stem != "__init__")
+
+
+def method_needs(method: str) -> tuple[str, ...]:
+    """What a module of `amun_steps.methods` declares in `NEEDS`: "remain" (D_R), "adversarial" (D_A), or nothing.
+
+    Read from its syntax, since importing it would import torch. Raises ConfigError where it declares nothing.
+    """
+    path = module_file(f"amun_steps.methods.{method}")
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "NEEDS":
+            return ast.literal_eval(node.value)
+    raise ConfigError(f'{path}: lacks NEEDS = (...), a tuple of "remain" and "adversarial", whichever the method needs')
+
+
+def _signature(module: str, function: str) -> tuple[list[str], list[str]]:
+    """All keyword-only parameters of a module's function, and those that have no default, from its syntax."""
+    path = module_file(module)
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            names = [a.arg for a in node.args.kwonlyargs]
+            return names, [n for n, default in zip(names, node.args.kw_defaults, strict=True) if default is None]
+    raise ConfigError(f"{path}: lacks the function '{function}'; see the folder's __init__.py")

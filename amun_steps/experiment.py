@@ -1,0 +1,283 @@
+"""A config names things; this module gives every named thing an address and every address a folder.
+
+`load(config)` checks a config and resolves it to a `Plan`: the stages of every experiment, each with its parameters,
+the code that computes it and the stages that it builds on. The Snakefile turns stages into jobs.
+"""
+
+import itertools
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from amun_steps.addresses import address, canonical, fingerprint
+from amun_steps.config import check, method_needs
+from amun_steps.store import STORE
+
+ACCESS = ("with_remain", "without_remain")
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One named stage: what computes it and where its artifacts lie.
+
+    parameters: what the rule passes to the step, as JSON. builds_on: the stages whose artifacts it reads, by role.
+    inside: the stage whose folder this one's lies in; None for the store's root.
+    """
+
+    kind: str
+    name: str
+    parameters: Mapping[str, Any]
+    code: Sequence[str]
+    builds_on: Mapping[str, "Stage"] = field(default_factory=dict)
+    inside: "Stage | None" = None
+
+    @cached_property
+    def address(self) -> str:
+        return address(self.kind, self.parameters, self.code, [s.address for s in self.builds_on.values()])
+
+    @property
+    def slug(self) -> str:
+        """`name-address`: the name is for people, the address for machines."""
+        return f"{self.name}-{self.address}"
+
+    @cached_property
+    def folder(self) -> Path:
+        return (self.inside.folder if self.inside else STORE) / self.slug
+
+    def file(self, name: str) -> str:
+        """The path of one of the stage's files."""
+        return (self.folder / name).as_posix()
+
+    @property
+    def options(self) -> str:
+        """The stage's parameters as options of its step's command line, quoted for a shell, and the code it is for."""
+        words = ["--planned-code", ",".join(self.code), fingerprint(self.code)]
+        for name, value in self.parameters.items():
+            words.append("--" + name.replace("_", "-"))
+            if isinstance(value, list):
+                words += map(str, value)
+            else:
+                words.append(value if isinstance(value, str) else canonical(value))
+        return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores of a method's models in an experiment: a row of its tables. `access` is empty for models that are not
+    unlearned."""
+
+    experiment: str
+    method: str
+    access: str
+    forget: str
+    scores: Stage
+
+
+@dataclass
+class Plan:
+    """All stages of a config, by slug, and what is scored."""
+
+    config: Mapping[str, Any]
+    stages: dict[str, Stage] = field(default_factory=dict)
+    scored: list[Scored] = field(default_factory=list)
+
+    def add(self, **fields) -> Stage:
+        """The stage with these fields; the one that is there already, when another experiment shares it."""
+        stage = Stage(**fields)
+        return self.stages.setdefault(stage.slug, stage)
+
+    @property
+    def reference_counts(self) -> list[int]:
+        """How many reference models each experiment has."""
+        return [e["references"]["count"] for e in self.config["experiments"].values()]
+
+    def runs(self) -> Stage:
+        """The view of all runs."""
+        return self._view("runs", {}, self.scored)
+
+    def table(self, name: str) -> Stage:
+        """The view that is a table of the config."""
+        wanted = self.config["tables"][name]
+        of_experiment = [s for s in self.scored if s.experiment == wanted["experiment"]]
+        shown = [s for s in of_experiment if s.access == wanted["access"] or s.method == "retrained"]
+        families = self.config["experiments"][wanted["experiment"]]["forget"]
+        layout = {
+            "title": name.replace("table", "Table "),
+            "access": wanted["access"],
+            "mia": wanted["mia"],
+            "methods": list(dict.fromkeys(s.method for s in shown if s.method != "retrained")),
+            "forget": {family: self.config["forget"][family]["fraction"] for family in families},
+        }
+        return self._view(name, {"layout": layout}, shown)
+
+    def _view(self, name: str, parameters: Mapping[str, Any], scored: Sequence[Scored]) -> Stage:
+        code = [f"amun_steps.{'runs' if name == 'runs' else 'tables'}"]
+        return Stage("view", name, parameters, code, {str(n): s.scores for n, s in enumerate(scored)})
+
+
+def load(config: Mapping[str, Any]) -> Plan:
+    """The plan of a config. Raises ConfigError before anything is computed when something in it is wrong."""
+    check(config)
+    plan = Plan(config)
+    for name in config["experiments"]:
+        _plan_experiment(plan, name)
+    return plan
+
+
+def _plan_experiment(plan: Plan, name: str) -> None:
+    """Add an experiment's stages: data, models, references, adversarial sets, and then each family of forget sets."""
+    config, experiment = plan.config, plan.config["experiments"][name]
+    seed, network = config["seed"], experiment["network"]["name"]
+    network_code = f"amun_steps.models.{network}"
+
+    source = dict(config["datasets"][experiment["dataset"]])
+    reader = source.pop("source")
+    dataset = plan.add(
+        kind="dataset",
+        name=experiment["dataset"],
+        parameters={"source": reader, "parameters": source},
+        code=["amun_steps.data", f"amun_steps.datasets.{reader}"],
+    )
+    originals = plan.add(
+        kind="originals",
+        name=network,
+        parameters={"training": _training(plan, name, "originals"), "count": experiment["originals"]["count"]},
+        code=["amun_steps.train", network_code],
+        builds_on={"dataset": dataset},
+        inside=dataset,
+    )
+    count = experiment["references"]["count"]
+    inclusion = plan.add(
+        kind="inclusion",
+        name=f"inclusion{count}",
+        parameters={"references": count, "seed": seed},
+        code=["amun_steps.subsets"],
+        builds_on={"dataset": dataset},
+        inside=dataset,
+    )
+    references = plan.add(
+        kind="references",
+        name=f"{network}-references",
+        parameters={"training": _training(plan, name, "references")},
+        code=["amun_steps.train", network_code],
+        builds_on={"dataset": dataset, "inclusion": inclusion},
+        inside=inclusion,
+    )
+    signals = plan.add(
+        kind="signals",
+        name="signals",
+        parameters={"signal": {key: value for key, value in config["rmia"].items() if key != "gamma"}},
+        code=["amun_steps.signals", network_code],
+        builds_on={"dataset": dataset, "references": references},
+        inside=references,
+    )
+    attack = config["attacks"][experiment["attack"]]
+    adversarial = plan.add(
+        kind="adversarial",
+        name=experiment["attack"],
+        parameters=attack | {"seed": seed},
+        code=["amun_steps.adversarial", f"amun_steps.attacks.{attack['algorithm']}", network_code],
+        builds_on={"dataset": dataset, "originals": originals},
+        inside=originals,
+    )
+    for family in experiment["forget"]:
+        _plan_family(plan, name, family, dataset, originals, signals, adversarial)
+
+
+def _plan_family(
+    plan: Plan, name: str, family: str, dataset: Stage, originals: Stage, signals: Stage, adversarial: Stage
+) -> None:
+    """Add what one family of forget sets needs: the sets, the retrained models, and each method tuned, run, scored."""
+    config, experiment = plan.config, plan.config["experiments"][name]
+    seed, network = config["seed"], experiment["network"]["name"]
+    network_code = f"amun_steps.models.{network}"
+    judge = {**signals.parameters, "gamma": config["rmia"]["gamma"]}
+
+    forget = plan.add(
+        kind="forget",
+        name=family,
+        parameters=config["forget"][family] | {"name": family, "seed": seed},
+        code=["amun_steps.subsets"],
+        builds_on={"dataset": dataset},
+        inside=dataset,
+    )
+    retrained = plan.add(
+        kind="retrained",
+        name=f"{network}-retrained",
+        parameters={
+            "training": _training(plan, name, "retrained"),
+            "count": experiment["retrained"]["count"],
+            "forget_name": family,
+        },
+        code=["amun_steps.train", network_code],
+        builds_on={"dataset": dataset, "forget": forget},
+        inside=forget,
+    )
+
+    def score(method: str, access: str, models: Stage) -> None:
+        names = {
+            "experiment": name,
+            "dataset": experiment["dataset"],
+            "architecture": network,
+            "method": method,
+            "access": access,
+            "forget": family,
+            "fraction": config["forget"][family]["fraction"],
+            "address": models.address,
+        }
+        scores = plan.add(
+            kind="scores",
+            name=f"scores-{family}",
+            parameters={"names": names, **judge, "seed": seed},
+            code=["amun_steps.score"],
+            builds_on={"dataset": dataset, "forget": forget, "signals": signals, "models": models},
+            inside=models,
+        )
+        plan.scored.append(Scored(name, method, access, family, scores))
+
+    score("retrained", "", retrained)
+    score("original", "", originals)
+    for access, method in itertools.product(ACCESS, experiment["methods"]):
+        module = config["methods"][method].get("module", method)
+        needs = method_needs(module)
+        if "remain" in needs and access == "without_remain":
+            continue
+        recipe = {key: value for key, value in config["unlearning"].items() if key != "runs"}
+        unlearning = {"method": module, "remain": access == "with_remain", "recipe": recipe, "seed": seed}
+        run = {"forget_name": family, "unlearning": unlearning}
+        grid = {key: config["tuning"][key] for key in ("learning_rate", "step")} | config["methods"][method].get(
+            "grid", {}
+        )
+        reads = {"dataset": dataset, "originals": originals, "forget": forget}
+        if "adversarial" in needs:
+            reads["adversarial"] = adversarial
+        code = [f"amun_steps.methods.{module}", network_code]
+        tuned = plan.add(
+            kind="tuned",
+            name=f"{method}-{access}-{family}-tuned",
+            parameters={**run, **judge, "grid": grid, "on": config["tuning"]["originals"]},
+            code=["amun_steps.tune", *code],
+            builds_on={**reads, "retrained": retrained, "signals": signals},
+            inside=originals,
+        )
+        unlearned = plan.add(
+            kind="unlearned",
+            name=method,
+            parameters={**run, "runs": config["unlearning"]["runs"]},
+            code=["amun_steps.unlearn", *code],
+            builds_on={**reads, "tuned": tuned},
+            inside=tuned,
+        )
+        score(method, access, unlearned)
+
+
+def _training(plan: Plan, experiment: str, role: str) -> dict[str, Any]:
+    """The `training` parameter of `amun_steps.train` for the models of one role in an experiment."""
+    config = plan.config
+    recipe = dict(config["training"][config["experiments"][experiment][role]["training"]])
+    schedule = {key: recipe.pop(key) for key in ("learning_rate", "step", "factor")}
+    network = config["experiments"][experiment]["network"]
+    return {"network": network, "recipe": recipe, "schedule": schedule, "seed": config["seed"]}

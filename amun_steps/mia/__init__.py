@@ -1,0 +1,1 @@
+"""Membership-inference attacks: RMIA with reference models, and the older SVM one (MIS)."""

@@ -1,0 +1,1 @@
+"""Networks, one file each, found by their name in the config: a module has `build(channels, classes, **parameters)`."""

@@ -1,0 +1,29 @@
+"""Step: RMIA's signal of every reference model for every sample."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from amun_steps import stack as stacks
+from amun_steps.data import load, write_arrays
+from amun_steps.device import device, images_on
+from amun_steps.mia import rmia
+from amun_steps.store import Output, main, step
+
+
+@step
+def signals(*, dataset: Path, models: list[Path], signal: dict[str, Any], stack: int = 8, output: Output) -> None:
+    """Write `signals` (references, N) float64: Pr(x | theta) of each reference model, `stack` models at a time."""
+    data = load(dataset)
+    where = device()
+    images = images_on(data, where)
+    parts = []
+    for start in range(0, len(models), stack):
+        logits = stacks.load(models[start : start + stack], where).predict(images)
+        parts.append(rmia.signal(logits.numpy(), data.labels, **signal))
+    write_arrays(output, {"signals": np.concatenate(parts)})
+
+
+if __name__ == "__main__":
+    main(signals)

@@ -1,0 +1,56 @@
+"""Steps: which samples a model forgets, and which ones a reference model is trained on."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from amun_steps.data import load_labels, write_arrays
+from amun_steps.seeds import seed_of
+from amun_steps.store import Output, main, step
+
+
+@step
+def forget(*, dataset: Path, name: str, fraction: float, sets: int, seed: int, output: Output) -> None:
+    """Draw `sets` random forget sets of `fraction` of the training samples, and one more that only tuning sees.
+
+    Writes `forget` (sets + 1, N) bool; the last row is the tuning set (paper, Appendix C). The sets are drawn
+    independently of each other.
+    """
+    _, train = load_labels(dataset)
+    members = np.flatnonzero(train)
+    chosen = np.zeros((sets + 1, len(train)), dtype=bool)
+    for row, which in enumerate([*range(sets), "tuning"]):
+        generator = np.random.default_rng(seed_of(seed, "forget", name, which))
+        chosen[row, generator.choice(members, round(fraction * len(members)), replace=False)] = True
+    write_arrays(output, {"forget": chosen})
+
+
+def load_forget(path: Path) -> np.ndarray:
+    """(sets + 1, N) bool: the forget sets in an HDF5 file; the last row is the tuning set."""
+    with h5py.File(path) as file:
+        return file["forget"][:]
+
+
+@step
+def inclusion(*, dataset: Path, references: int, seed: int, output: Output) -> None:
+    """Draw the inclusion matrix of RMIA's reference models: `inclusion` (references, N) bool over train + test.
+
+    Each column is ranked by uniform draws and its lower half is in, so that each sample is in exactly half of the
+    models. Raises ValueError for an odd number of references.
+    """
+    if references % 2:
+        raise ValueError(f"references: found {references}, expected an even number")
+    labels, _ = load_labels(dataset)
+    draws = np.random.default_rng(seed_of(seed, "inclusion")).random((references, len(labels)))
+    write_arrays(output, {"inclusion": draws.argsort(axis=0).argsort(axis=0) < references // 2})
+
+
+def load_inclusion(path: Path) -> np.ndarray:
+    """(references, N) bool: the inclusion matrix in an HDF5 file."""
+    with h5py.File(path) as file:
+        return file["inclusion"][:]
+
+
+if __name__ == "__main__":
+    main(forget, inclusion)

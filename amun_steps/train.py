@@ -1,0 +1,123 @@
+"""Steps: models trained from scratch: originals on D, reference models on their half of train + test, and retrained
+models on D_R."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from amun_steps import stack as stacks
+from amun_steps.data import Dataset, load, write_arrays
+from amun_steps.device import device, images_on
+from amun_steps.fit import Member, Recipe, Samples, Schedule, fit
+from amun_steps.seeds import seed_of
+from amun_steps.store import Output, main, step
+from amun_steps.subsets import load_forget, load_inclusion
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is trained and how: `network` names a module of `amun_steps.models` and its parameters."""
+
+    network: dict[str, Any]
+    recipe: Recipe
+    schedule: Schedule
+    seed: int
+
+
+@step
+def originals(
+    *, dataset: Path, training: Training, count: int, stack: int = 8, models: Output, outputs: Output
+) -> None:
+    """Train `count` models on D; `models` gets the stack, `outputs` their logits for every sample."""
+    data = load(dataset)
+    names = [("original", o) for o in range(count)]
+    trained, losses = _train(data, [data.train] * count, names, training, stack)
+    stacks.save(trained, models)
+    numbers = {"original": range(count), "set": [-1] * count, "run": [-1] * count}
+    write_outputs(outputs, trained, images_on(data, device()), losses, seed=_seeds(training, names), **numbers)
+
+
+@step
+def retrained(
+    *,
+    dataset: Path,
+    forget: Path,
+    forget_name: str,
+    set: int,
+    training: Training,
+    count: int,
+    stack: int = 8,
+    models: Output,
+    outputs: Output,
+) -> None:
+    """Train `count` models on D_R = D - D_F for forget set `set` (the last one is tuning's): the gold standard."""
+    data = load(dataset)
+    remain = data.train & ~load_forget(forget)[set]
+    names = [("retrained", forget_name, set, k) for k in range(count)]
+    trained, losses = _train(data, [remain] * count, names, training, stack)
+    stacks.save(trained, models)
+    numbers = {"original": [-1] * count, "set": [set] * count, "run": range(count)}
+    write_outputs(outputs, trained, images_on(data, device()), losses, seed=_seeds(training, names), **numbers)
+
+
+@step
+def references(
+    *, dataset: Path, inclusion: Path, members: list[int], training: Training, stack: int = 8, models: list[Output]
+) -> None:
+    """Train reference models `members`, each on its row of the inclusion matrix; one file of `models` each."""
+    data = load(dataset)
+    included = load_inclusion(inclusion)[members]
+    trained, _ = _train(data, included, [("reference", r) for r in members], training, stack)
+    for row, path in enumerate(models):
+        stacks.save(trained[row : row + 1], path)
+
+
+def _train(
+    data: Dataset, members: Sequence[np.ndarray], names: Sequence[tuple], training: Training, size: int
+) -> tuple[stacks.Stack, np.ndarray]:
+    """One model per row of `members` (models, N) bool, from initialisations of their own, `size` models at a time.
+
+    Returns the stack of models and their (models, epochs) training loss.
+    """
+    where = device()
+    pool = images_on(data, where)
+    labels = torch.from_numpy(data.labels)
+    network = training.network | {"channels": data.images.shape[1], "classes": data.classes}
+    trained, losses = [], []
+    for start in range(0, len(names), size):
+        chunk = names[start : start + size]
+        part = stacks.initialise(network, _seeds(training, chunk), where)
+        fits = []
+        for name, included in zip(chunk, members[start : start + size], strict=True):
+            index = torch.from_numpy(np.flatnonzero(included))
+            samples = Samples.of(index, labels[index])
+            seed = seed_of(training.seed, *name, "order")
+            fits.append(Member(lambda _, samples=samples: [samples], training.schedule, seed))
+        losses.append(fit(part, pool, fits, training.recipe).numpy())
+        trained.append(part)
+    return stacks.concatenate(trained), np.concatenate(losses)
+
+
+def _seeds(training: Training, names: Sequence[tuple]) -> list[int]:
+    """The seed of each model's initialisation."""
+    return [seed_of(training.seed, *name, "initialisation") for name in names]
+
+
+def write_outputs(
+    path: Path, models: stacks.Stack, images: Tensor, losses: np.ndarray, choice: str = "{}", **numbers: Sequence[int]
+) -> None:
+    """What models say: `logits` (models, N, classes) float32 of every sample and `training_loss` (models, epochs).
+
+    `numbers` say, for each model, its `original`, `set` and `run`, -1 where there is none, and its `seed`.
+    """
+    columns = {name: np.array(values) for name, values in numbers.items()}
+    write_arrays(path, {"logits": models.predict(images).numpy(), "training_loss": losses, **columns}, choice=choice)
+
+
+if __name__ == "__main__":
+    main(originals, retrained, references)

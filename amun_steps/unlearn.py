@@ -1,0 +1,170 @@
+"""Step: one unlearning method on every original model, forget set and run."""
+
+import importlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from amun_steps import stack as stacks
+from amun_steps.addresses import canonical
+from amun_steps.adversarial import load_adversarial
+from amun_steps.data import Dataset, load
+from amun_steps.device import device, images_on
+from amun_steps.fit import Member, Recipe, Samples, Schedule, fit
+from amun_steps.methods import Request, Update
+from amun_steps.seeds import seed_of
+from amun_steps.store import Output, main, step
+from amun_steps.subsets import load_forget
+from amun_steps.train import write_outputs
+
+
+@dataclass(frozen=True)
+class Unlearning:
+    """How a method is run. `method` is a module of `amun_steps.methods`; `remain` says whether it may use D_R."""
+
+    method: str
+    remain: bool
+    recipe: Recipe
+    seed: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A point of a tuning grid: the learning rate's schedule and the method's own hyperparameters."""
+
+    schedule: Schedule
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One unlearning run: which original forgets which set, under which choice, and the number of the repetition."""
+
+    original: int
+    set: int
+    run: int
+    choice: Choice
+
+
+class Unlearner:
+    """Everything that the runs of one method share: data, originals, forget sets and D_A, on the device."""
+
+    def __init__(
+        self,
+        dataset: Path,
+        originals: Path,
+        forget: Path,
+        forget_name: str,
+        adversarial: Sequence[Path],
+        unlearning: Unlearning,
+    ):
+        self.unlearning = unlearning
+        self.forget_name = forget_name
+        self.data: Dataset = load(dataset)
+        self.device = device()
+        self.originals = stacks.load([originals], self.device)
+        self.forget = load_forget(forget)
+        self.adversarial = adversarial
+        self.images = images_on(self.data, self.device)
+        self.labels = torch.from_numpy(self.data.labels)
+        self.unlearn = importlib.import_module(f"amun_steps.methods.{unlearning.method}").unlearn
+
+    def run(self, runs: Sequence[Run], size: int) -> Iterator[tuple[stacks.Stack, np.ndarray]]:
+        """For each part of `size` runs: the unlearned models and their (models, epochs) training loss."""
+        pool, adversarial = self._pool({(r.original, r.set) for r in runs})
+        updates: dict[str, Update] = {}
+        for start in range(0, len(runs), size):
+            part = runs[start : start + size]
+            members = []
+            for r in part:
+                key = canonical([r.original, r.set, r.choice.hyperparameters])
+                if key not in updates:  # a mask is the same for all schedules and repetitions
+                    request = self._request(r.original, r.set, pool, adversarial.get((r.original, r.set)))
+                    updates[key] = self.unlearn(request, **r.choice.hyperparameters)
+                members.append(Member(schedule=r.choice.schedule, seed=self.seed_of(r), **vars(updates[key])))
+            models = self.originals[[r.original for r in part]]
+            losses = fit(models, pool, members, self.unlearning.recipe)
+            yield models, losses.numpy()
+
+    def seed_of(self, run: Run) -> int:
+        """The seed of a run: the same for every method and choice, so that they differ in nothing else."""
+        return seed_of(self.unlearning.seed, "unlearn", self.forget_name, run.set, run.original, run.run)
+
+    def _pool(self, wanted: set[tuple[int, int]]) -> tuple[Tensor, dict[tuple[int, int], Samples]]:
+        """The dataset's images followed by the adversarial ones, and D_A of each (original, forget set) in it."""
+        images, samples, end = [self.images], {}, len(self.images)
+        if self.adversarial:
+            for original, which in sorted(wanted):
+                rows = np.flatnonzero(self.forget[which])
+                image, label = load_adversarial(self.adversarial[original], rows)
+                images.append(torch.from_numpy(image).to(self.device))
+                index = torch.arange(end, end + len(rows))
+                samples[original, which] = Samples.of(index, torch.from_numpy(label), augment=False)
+                end += len(rows)
+        return torch.cat(images), samples
+
+    def _request(self, original: int, which: int, pool: Tensor, adversarial: Samples | None) -> Request:
+        forget = self.data.train & self.forget[which]
+        remain = self.data.train & ~forget if self.unlearning.remain else np.zeros_like(forget)
+        return Request(
+            remain=self._samples(remain),
+            forget=self._samples(forget),
+            adversarial=adversarial or self._samples(np.zeros_like(forget)),
+            model=self.originals[[original]],
+            images=pool,
+            classes=self.data.classes,
+        )
+
+    def _samples(self, included: np.ndarray) -> Samples:
+        index = torch.from_numpy(np.flatnonzero(included))
+        return Samples.of(index, self.labels[index])
+
+
+@step
+def unlearn(
+    *,
+    dataset: Path,
+    originals: Path,
+    forget: Path,
+    forget_name: str,
+    adversarial: list[Path] = [],  # noqa: B006 - never changed; None would need a second type
+    tuned: Path,
+    unlearning: Unlearning,
+    runs: int,
+    stack: int = 32,
+    models: Output,
+    outputs: Output,
+) -> None:
+    """Run a method with its tuned choice for every original x forget set x `runs` repetitions, `stack` at a time.
+
+    `models` gets the unlearned models, `outputs` their `logits` (models, N, classes), `training_loss` and, for each
+    model, the numbers of its `original`, `set` and `run`.
+    """
+    chosen = json.loads(tuned.read_text())
+    choice = Choice(Schedule(**chosen["schedule"]), chosen["hyperparameters"])
+    unlearner = Unlearner(dataset, originals, forget, forget_name, adversarial, unlearning)
+    reported = range(len(unlearner.forget) - 1)  # the last set is tuning's
+    plan = [Run(o, s, r, choice) for s in reported for o in range(unlearner.originals.size) for r in range(runs)]
+    parts, losses = zip(*unlearner.run(plan, stack), strict=True)
+    unlearned = stacks.concatenate(parts)
+    stacks.save(unlearned, models)
+    numbers = {name: [getattr(r, name) for r in plan] for name in ("original", "set", "run")}
+    write_outputs(
+        outputs,
+        unlearned,
+        unlearner.images,
+        np.concatenate(losses),
+        choice=canonical(choice),
+        seed=[unlearner.seed_of(r) for r in plan],
+        **numbers,
+    )
+
+
+if __name__ == "__main__":
+    main(unlearn)

@@ -1,0 +1,134 @@
+"""Algorithm 1 and the attack in it, against their definitions."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+from toy import images
+
+from amun_steps.adversarial import Search, build_adversarial_set, choose_epsilon_init
+from amun_steps.attacks import pgd
+
+PGD50 = {"steps": 50, "relative_step": 0.1}
+
+
+def classifier(seed: int, dtype=torch.float32):
+    """A random network with one hidden layer, whose predictions differ between random images."""
+    generator = torch.Generator().manual_seed(seed)
+    hidden = torch.randn(64, 64, generator=generator, dtype=dtype) / 8
+    weight = torch.randn(64, 10, generator=generator, dtype=dtype)
+    return lambda x: torch.tanh((x.flatten(1) - 0.5) @ hidden) @ weight
+
+
+def task(seed: int, n: int = 24):
+    """A classifier, images, and labels: its own predictions but for three samples that it gets wrong."""
+    forward = classifier(seed)
+    x, _ = images(n, seed)
+    with torch.no_grad():
+        y = forward(x).argmax(dim=1)
+    y[:3] = (y[:3] + 1) % 10
+    return forward, x, y
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 10_000), epsilon_init=st.sampled_from([0.003, 0.02, 0.3]))
+def test_algorithm_1_meets_its_definition(seed, epsilon_init):
+    forward, x, y = task(seed)
+    found = build_adversarial_set(forward, x, y, epsilon_init, "pgd", PGD50)
+    with torch.no_grad():
+        predicted = forward(found.image).argmax(dim=1)
+    assert (predicted != y).all()
+    assert torch.equal(found.label, predicted)
+    assert found.image.min() >= 0
+    assert found.image.max() <= 1
+    assert (found.distance <= found.epsilon * (1 + 1e-5)).all()
+    torch.testing.assert_close(found.distance, (found.image - x).flatten(1).norm(dim=1))
+    rung = torch.log2(found.epsilon / epsilon_init)
+    torch.testing.assert_close(rung, rung.round())  # on the doubling ladder
+    assert (rung >= 0).all()
+    # a sample that the model gets wrong is its own adversarial example, for free
+    assert (found.distance[:3] == 0).all()
+    assert (found.passes[:3] == 0).all()
+    # each failed round took all 50 steps, the last one at least one
+    rounds = rung.round()
+    assert (found.passes[3:] > 50 * rounds[3:]).all()
+    assert (found.passes <= 50 * (rounds + 1)).all()
+
+
+def literal_pgd(forward, x, y, epsilon, steps, relative_step):
+    """The rule of methods.md, one sample, in float64, with the cross entropy's own gradient."""
+    current = x.clone()
+    for iteration in range(steps + 1):
+        current.requires_grad_()
+        logits = forward(current)
+        if logits.argmax(dim=1).item() != y.item():
+            return current.detach(), True, iteration
+        if iteration == steps:
+            return current.detach(), False, iteration
+        (g,) = torch.autograd.grad(F.cross_entropy(logits, y), current)
+        moved = current.detach() + relative_step * epsilon * g / (g.norm() + 1e-10)
+        offset = moved - x
+        if offset.norm() > epsilon:
+            offset = offset * epsilon / offset.norm()
+        current = (x + offset).clamp(0, 1)
+
+
+def test_pgd_is_the_rule_sample_by_sample():
+    forward = classifier(0, torch.float64)
+    x = images(30)[0].double()
+    y = forward(x).argmax(dim=1)
+    y[0] = (y[0] + 1) % 10
+    epsilon = torch.linspace(0.02, 0.8, 30, dtype=torch.float64)
+    found = pgd.attack(forward, x, y, epsilon, steps=20, relative_step=0.1)
+    assert 3 < found.found.sum() < 27  # both outcomes are there to be compared
+    for n in range(30):
+        image, success, passes = literal_pgd(forward, x[n : n + 1], y[n : n + 1], epsilon[n], 20, 0.1)
+        torch.testing.assert_close(found.image[n : n + 1], image, rtol=1e-6, atol=1e-8)
+        assert found.found[n].item() == success
+        assert found.passes[n].item() == passes
+
+
+def test_the_gradient_survives_where_a_confident_model_s_cross_entropy_has_none():
+    logits = torch.tensor([[400.0, 0.0, 1.0]], requires_grad=True)
+    label = torch.tensor([0])
+    (vanished,) = torch.autograd.grad(F.cross_entropy(logits, label), logits)
+    assert (vanished == 0).all()
+    (gradient,) = torch.autograd.grad(pgd.log_odds_against(logits, label).sum(), logits)
+    share = 1 / (1 + math.exp(-1))
+    torch.testing.assert_close(gradient, torch.tensor([[-1.0, 1 - share, share]]))
+
+
+@given(st.lists(st.floats(-8, 8), min_size=4, max_size=4), st.integers(0, 3))
+def test_its_direction_is_the_cross_entropy_s(values, y):
+    logits = torch.tensor([values], dtype=torch.float64, requires_grad=True)
+    label = torch.tensor([y])
+    (ours,) = torch.autograd.grad(pgd.log_odds_against(logits, label).sum(), logits)
+    (theirs,) = torch.autograd.grad(F.cross_entropy(logits, label), logits)
+    torch.testing.assert_close(ours / ours.norm(), theirs / theirs.norm())
+
+
+def test_epsilon_init_is_the_least_rung_that_is_enough_for_the_share():
+    forward, x, y = task(3, n=40)
+    rungs = build_adversarial_set(forward, x, y, 0.001, "pgd", PGD50).epsilon
+    chosen = choose_epsilon_init(forward, x, y, Search(40, 0.001, 0.95), "pgd", PGD50)
+    assert (rungs <= chosen).double().mean() >= 0.95
+    assert (rungs <= chosen / 2).double().mean() < 0.95
+
+
+def test_the_work_is_below_three_runs_of_the_attack():
+    """Appendix E.1's claim, with epsilon_init chosen as it says, counted in gradients per sample."""
+    forward, x, y = task(5, n=200)
+    chosen = choose_epsilon_init(forward, x[:100], y[:100], Search(100, 0.001, 0.95), "pgd", PGD50)
+    found = build_adversarial_set(forward, x, y, chosen, "pgd", PGD50)
+    assert found.passes.double().mean() < 3 * 50
+
+
+def test_a_model_that_ignores_its_input_is_an_error_not_an_endless_loop():
+    def constant(x):
+        return x.flatten(1).sum(dim=1, keepdim=True) * 0 + torch.tensor([1.0, 0.0])
+
+    with pytest.raises(RuntimeError, match="2 of 2 samples have no adversarial example"):
+        build_adversarial_set(constant, images(2)[0], torch.zeros(2, dtype=torch.long), 0.1, "pgd", PGD50)

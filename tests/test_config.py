@@ -1,0 +1,107 @@
+"""A wrong config stops before anything is computed, with one message: the key, what was found, what is allowed."""
+
+import subprocess
+import sys
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from amun_steps import experiment
+from amun_steps.config import ConfigError
+
+REPOSITORY = Path(__file__).parent.parent
+GOOD = yaml.safe_load((REPOSITORY / "tests" / "tiny.yaml").read_text())
+
+
+def changed(path: str, value) -> dict:
+    """The tiny config with the value at a dotted path replaced, or removed where it is ..."""
+    config = deepcopy(GOOD)
+    *parents, last = path.split(".")
+    place = config
+    for key in parents:
+        place = place[int(key)] if isinstance(place, list) else place[key]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return config
+
+
+WRONG = [
+    ("sead", 1, "the config: unknown key 'sead', expected one of", "did you mean 'seed'?"),
+    ("seed", ..., "the config: lacks the key 'seed'", "a whole number"),
+    ("tuning.factor", 0.1, "tuning: unknown key 'factor'", "learning_rate, originals, step"),
+    ("forget.random10.fraction", 1.5, "forget.random10.fraction: found 1.5", "strictly between 0 and 1"),
+    ("forget.random10.fraction", 0, "forget.random10.fraction: found 0", "strictly between 0 and 1"),
+    ("forget.random10.sets", "three", 'forget.random10.sets: found "three"', "a whole number from 1"),
+    ("experiments.digits.references.count", 127, "experiments.digits.references.count: found 127", "an even number"),
+    ("experiments.digits.methods", ["amum"], "experiments.digits.methods: found the name 'amum'", "amun_salun, ft"),
+    ("experiments.digits.dataset", "digit", "experiments.digits.dataset: found", "did you mean 'digits'?"),
+    ("experiments.digits.network.name", "resnet", "experiments.digits.network.name: found", "small_resnet"),
+    ("experiments.digits.network.widht", 4, "experiments.digits.network: unknown parameter 'widht'", "'width'"),
+    ("experiments.digits.network.width", ..., "experiments.digits.network: lacks the parameter 'width'", ""),
+    ("experiments.digits.attack", "pgd", "experiments.digits.attack: found", "pgd50"),
+    ("attacks.pgd50.parameters.step", 1, "attacks.pgd50.parameters: unknown parameter 'step'", "steps"),
+    ("datasets.digits.source", "mnist", "datasets.digits.source: found", "digits"),
+    ("datasets.digits.split", 0.1, "datasets.digits: unknown parameter 'split'", "test_fraction"),
+    ("methods.amum", {}, "methods.amum: found the name 'amum'", "did you mean 'amun'?"),
+    ("methods.ft", {"grid": {"mask_ratio": [0.5]}}, "methods.ft: unknown parameter 'mask_ratio'", ""),
+    (
+        "methods.amun_salun",
+        {"grid": {"mask_ratio": [0.5]}},
+        "methods.amun_salun: lacks the parameter",
+        "include_forget",
+    ),
+    ("methods.amun_salun.grid.mask_ratio", [0.5, 1.5], "methods.amun_salun.grid.mask_ratio.1: found 1.5", "0 and 1"),
+    ("methods.retrained", {"module": "ft"}, 'methods: found "retrained"', "another name"),
+    ("tuning.originals", [2], "tuning.originals: found 2", "experiments.digits.originals.count, which is 2"),
+    ("tables.table1.access", "both", 'tables.table1.access: found "both"', "with_remain or without_remain"),
+    ("tables.table1.experiment", "cifar", "tables.table1.experiment: found", "digits"),
+    ("training.scratch.learning_rate", "fast", 'training.scratch.learning_rate: found "fast"', "above 0"),
+    ("rmia.gamma", 0.5, "rmia.gamma: found 0.5", "a number from 1"),
+]
+
+
+def test_the_good_config_is_good():
+    assert len(experiment.load(GOOD).scored) == 5
+
+
+@pytest.mark.parametrize(("path", "value", "begins", "contains"), WRONG, ids=[f"{p}={v}" for p, v, *_ in WRONG])
+def test_a_mistake_is_named(path, value, begins, contains):
+    with pytest.raises(ConfigError) as caught:
+        experiment.load(changed(path, value))
+    assert str(caught.value).startswith(begins)
+    assert contains in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_snakemake_stops_with_the_message_before_any_job(tmp_path):
+    path = tmp_path / "wrong.yaml"
+    path.write_text(yaml.safe_dump(changed("experiments.digits.references.count", 127)))
+    command = [sys.executable, "-m", "snakemake", "--configfile", str(path), "--cores", "1"]
+    done = subprocess.run(command, cwd=REPOSITORY, text=True, capture_output=True, check=False)
+    assert done.returncode != 0
+    message = "experiments.digits.references.count: found 127, expected an even number"
+    assert message in done.stdout + done.stderr
+    assert "wrong.yaml" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["quickstart.yaml", "config.yaml"])
+def test_the_configs_that_come_with_the_project_are_right(name):
+    config = yaml.safe_load((REPOSITORY / "config" / name).read_text())
+    plan = experiment.load(config)
+    assert {s.method for s in plan.scored} == {"retrained", "original", *config["methods"]}
+
+
+def test_a_stage_s_address_covers_what_it_builds_on():
+    """A changed recipe moves everything but the data; a changed method moves only its own stages."""
+    before = {s.folder for s in experiment.load(GOOD).stages.values()}
+    recipe = {s.folder for s in experiment.load(changed("training.scratch.epochs", 5)).stages.values()}
+    assert {f.name.rsplit("-", 1)[0] for f in before & recipe} == {"digits", "random10", "inclusion4"}
+    grid = changed("methods.amun_salun.grid.mask_ratio", [0.3])
+    moved = before - {s.folder for s in experiment.load(grid).stages.values()}
+    assert moved
+    assert all("amun_salun" in str(folder) for folder in moved)

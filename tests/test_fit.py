@@ -1,0 +1,191 @@
+"""The training loop, against a literal loop over torch.optim.SGD and against itself in stacks of other sizes."""
+
+import copy
+
+import pytest
+import torch
+from torch.nn import functional as F
+from toy import CPU, SMALL, images, models, recipe
+
+from amun_steps.fit import Augmentation, Member, Samples, Schedule, augment, fit, sgd_step
+from amun_steps.stack import Stack, build, concatenate, initialise, load, save
+
+
+def learn(index, labels, seed=7, rate=0.1, **kwargs) -> Member:
+    samples = Samples.of(index, labels[index])
+    return Member(lambda _: [samples], Schedule(rate, 1, 0.5), seed, **kwargs)
+
+
+def literal(stack: Stack, pool, member: Member, plan) -> tuple[torch.nn.Module, list[float]]:
+    """What `fit` says it does, with a module, torch.optim and a loop: no augmentation."""
+    module = build(stack.network)
+    module.load_state_dict({k: v[0] for k, v in {**stack.parameters(stack.weights), **stack.buffers}.items()})
+    optimiser = torch.optim.SGD(module.parameters(), lr=1, momentum=plan.momentum, weight_decay=plan.weight_decay)
+    generator = torch.Generator().manual_seed(member.seed)
+    losses = []
+    module.train()
+    for epoch in range(plan.epochs):
+        total, count = 0.0, 0
+        optimiser.param_groups[0]["lr"] = member.schedule.learning_rate * 0.5 ** (epoch // member.schedule.step)
+        for samples in member.passes(generator):
+            order = torch.randperm(len(samples), generator=generator)
+            for rows in order.split(plan.batch_size):
+                loss = F.cross_entropy(module(pool[samples.index[rows]]), samples.label[rows], reduction="none")
+                objective = (loss * samples.sign[rows]).mean()
+                if member.penalty is not None:
+                    flat = torch.nn.utils.parameters_to_vector(module.parameters())
+                    objective = objective + member.penalty(flat, epoch / plan.epochs)
+                optimiser.zero_grad()
+                objective.backward()
+                optimiser.step()
+                total, count = total + loss.sum().item(), count + len(rows)
+        losses.append(total / count)
+    return module, losses
+
+
+@pytest.mark.parametrize("penalty", [None, lambda w, progress: (1 - progress) * 1e-3 * w.abs().sum()])
+def test_a_fit_is_what_torch_optim_does(penalty):
+    pool, labels = images(50)
+    start = models(1)
+    member = learn(torch.arange(50), labels, penalty=penalty)
+    plan = recipe(epochs=3)
+    module, losses = literal(copy.deepcopy(start), pool, member, plan)
+    found = fit(start, pool, [member], plan)
+    expected = torch.nn.utils.parameters_to_vector(module.parameters())
+    torch.testing.assert_close(start.weights[0], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found[0], torch.tensor(losses), rtol=1e-4, atol=1e-5)
+    for name, value in module.named_buffers():
+        torch.testing.assert_close(start.buffers[name][0], value, rtol=1e-4, atol=1e-5)
+
+
+def test_two_passes_with_negated_loss_are_what_torch_optim_does():
+    pool, labels = images(50)
+    start = models(1)
+    remain = Samples.of(torch.arange(40), labels[:40])
+    forget = Samples.of(torch.arange(40, 50), labels[40:])
+    member = Member(lambda _: [remain, -forget], Schedule(0.05, 1, 0.5), 3)
+    module, _ = literal(copy.deepcopy(start), pool, member, recipe())
+    fit(start, pool, [member], recipe())
+    expected = torch.nn.utils.parameters_to_vector(module.parameters())
+    torch.testing.assert_close(start.weights[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_member_does_not_depend_on_its_stack():
+    """Sizes, learning rates, orders and augmentation differ between members; each ends where it ends alone.
+
+    How far apart: floating-point noise, at most 1e-4 of a weight's size after 3 epochs (1e-6 for most).
+    """
+    pool, labels = images(90)
+    plan = recipe(epochs=3, augmentation=Augmentation(crop_padding=1, flip=True))
+    members = [
+        learn(torch.arange(n), labels, seed=n, rate=r) for n, r in [(90, 0.1), (83, 0.03), (90, 0.02), (47, 0.1)]
+    ]
+    alone = []
+    for m, member in enumerate(members):
+        alone.append(models(1, first=m))
+        fit(alone[-1], pool, [member], plan)
+    together = models(4)
+    fit(together, pool, members, plan)
+    expected = concatenate(alone)
+    torch.testing.assert_close(together.weights, expected.weights, rtol=1e-4, atol=1e-4)
+    for name, value in expected.buffers.items():
+        torch.testing.assert_close(together.buffers[name], value, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(together.weights[0], together.weights[2], atol=1e-2)  # they are different models
+
+
+def test_the_same_fit_gives_the_same_bits():
+    pool, labels = images(40)
+    results = []
+    for _ in range(2):
+        stack = models(2)
+        fit(stack, pool, [learn(torch.arange(40), labels, seed=s) for s in (1, 2)], recipe())
+        results.append(stack.weights)
+    assert torch.equal(*results)
+
+
+def test_masked_weights_keep_their_bits():
+    pool, labels = images(40)
+    stack = models(2)
+    before = stack.weights.clone()
+    masks = [torch.rand(before.shape[1], generator=torch.Generator().manual_seed(s)) < 0.3 for s in (1, 2)]
+    fit(stack, pool, [learn(torch.arange(40), labels, mask=mask) for mask in masks], recipe())
+    for row, mask in enumerate(masks):
+        assert torch.equal(stack.weights[row][~mask], before[row][~mask])
+        assert (stack.weights[row][mask] != before[row][mask]).float().mean() > 0.99
+
+
+def test_a_diverged_member_disturbs_no_other():
+    pool, labels = images(64)
+    stack = models(2)
+    fit(stack, pool, [learn(torch.arange(64), labels, rate=r) for r in (1e30, 0.1)], recipe())
+    assert not stack.weights[0].isfinite().all()
+    assert stack.weights[1].isfinite().all()
+    alone = models(1, first=1)
+    fit(alone, pool, [learn(torch.arange(64), labels)], recipe())
+    torch.testing.assert_close(stack.weights[1], alone.weights[0], rtol=1e-4, atol=1e-4)
+
+
+def test_sgd_step_by_hand():
+    """Two models of two weights: v = 0.9 v + g + 0.1 w, w -= rate v, the second model's second weight masked."""
+    weights = torch.tensor([[1.0, 2.0], [3.0, -1.0]])
+    velocity = torch.tensor([[0.0, 1.0], [1.0, 1.0]])
+    gradient = torch.tensor([[0.5, -0.2], [1.0, 1.0]])
+    mask = torch.tensor([[True, True], [True, False]])
+    sgd_step(weights, gradient, velocity, torch.tensor([[0.1], [1.0]]), 0.9, 0.1, mask)
+    torch.testing.assert_close(velocity, torch.tensor([[0.6, 0.9], [2.2, 1.8]]))
+    torch.testing.assert_close(weights, torch.tensor([[0.94, 1.91], [0.8, -1.0]]))
+
+
+def test_augment_crops_and_mirrors_as_told():
+    x = torch.rand(1, 3, 2, 5, 6)
+    batch = {
+        "shift": torch.tensor([[[1, 1], [0, 2], [2, 1]]]),  # none; one row up and one column right; one row down
+        "flip": torch.tensor([[False, False, True]]),
+    }
+    out = augment(x, batch, Augmentation(crop_padding=1, flip=True))
+    padded = F.pad(x[0], (1, 1, 1, 1))
+    assert torch.equal(out[0, 0], x[0, 0])
+    assert torch.equal(out[0, 1], padded[1, :, 0:5, 2:8])
+    assert torch.equal(out[0, 2], padded[2, :, 2:7, 1:7].flip(-1))
+
+
+def test_samples_that_are_not_augmented_stay_as_they_are():
+    """Two pixels tell whether an image was shifted: with batch size 1 and no learning, the loss would differ."""
+    pool, labels = images(30)
+    index = torch.arange(30)
+    seen = []
+
+    def spy(forward, x, y):
+        seen.append(x)
+        return forward(x).flatten(0, 1)[:, 0].view(1, -1)
+
+    samples = Samples.of(index, labels, augment=False)
+    member = Member(lambda _: [samples], Schedule(0.1), 0)
+    fit(models(1), pool, [member], recipe(epochs=1, augmentation=Augmentation(2, True)), objective=spy)
+    shown = torch.cat(seen, dim=1)[0]
+    assert {tuple(x.flatten().tolist()) for x in shown} == {tuple(x.flatten().tolist()) for x in pool}
+
+
+def test_an_initialisation_depends_on_its_own_seed_alone():
+    assert torch.equal(initialise(SMALL, [5, 6, 7], CPU).weights[2], initialise(SMALL, [7], CPU).weights[0])
+
+
+def test_a_stack_survives_its_file(tmp_path):
+    stack = models(3)
+    save(stack[:2], tmp_path / "a.safetensors")
+    save(stack[2:], tmp_path / "b.safetensors")
+    loaded = load([tmp_path / "a.safetensors", tmp_path / "b.safetensors"], CPU)
+    assert torch.equal(loaded.weights, stack.weights)
+    assert loaded.network == stack.network
+    x, _ = images(5)
+    assert torch.equal(loaded.predict(x), stack.predict(x))
+
+
+def test_a_stack_predicts_what_its_modules_predict():
+    stack = models(2)
+    x, _ = images(9)
+    for row in range(2):
+        module = build(SMALL).eval()
+        module.load_state_dict({k: v[row] for k, v in {**stack.parameters(stack.weights), **stack.buffers}.items()})
+        with torch.no_grad():
+            torch.testing.assert_close(stack.predict(x, batch=4)[row], module(x), rtol=1e-5, atol=1e-6)

@@ -1,0 +1,163 @@
+"""Addresses, atomic writes and receipts."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from amun_steps import addresses, store
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of three modules: step imports helper, helper imports nothing, other stands alone."""
+    root = tmp_path / "amun_steps"
+    (root / "methods").mkdir(parents=True)
+    (root / "__init__.py").write_text('"""A package."""\n')
+    (root / "methods" / "__init__.py").write_text("")
+    (root / "step.py").write_text(
+        '"""A step."""\nfrom amun_steps import helper\nfrom .methods import ft\n\n\ndef f(x):\n    return helper.g(x)\n'
+    )
+    (root / "helper.py").write_text("def g(x):\n    '''Doubles.'''\n    return 2 * x  # twice\n")
+    (root / "other.py").write_text("y = 1\n")
+    (root / "methods" / "ft.py").write_text("from amun_steps.store import z\nz = 1\n")
+    (root / "store.py").write_text("z = 1\n")
+    monkeypatch.setattr(addresses, "PACKAGE", root)
+    addresses._syntax.cache_clear()
+    yield root
+    addresses._syntax.cache_clear()
+
+
+def fingerprint_after(path: Path, old: str, new: str) -> tuple[str, str]:
+    before = addresses.fingerprint(["amun_steps.step"])
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    addresses._syntax.cache_clear()
+    return before, addresses.fingerprint(["amun_steps.step"])
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("helper.py", "# twice", "# two times"),
+        ("helper.py", "'''Doubles.'''", "'''Gives\n    the double.'''"),
+        ("helper.py", "2 * x", "(2\n        * x)"),
+        ("step.py", '"""A step."""', '"""Another text."""'),
+        ("other.py", "y = 1", "y = 2"),
+        ("store.py", "z = 1", "z = 2"),
+    ],
+)
+def test_what_cannot_change_a_result_leaves_the_fingerprint(package, file, old, new):
+    before, after = fingerprint_after(package / file, old, new)
+    assert before == after
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [("helper.py", "2 * x", "3 * x"), ("step.py", "g(x)", "g(-x)"), ("methods/ft.py", "= 1", "= 2")],
+)
+def test_code_that_a_step_runs_changes_the_fingerprint(package, file, old, new):
+    before, after = fingerprint_after(package / file, old, new)
+    assert before != after
+
+
+def test_the_closure_follows_every_kind_of_import(package):
+    assert addresses.closure(["amun_steps.step"]) == {
+        "amun_steps", "amun_steps.step", "amun_steps.helper", "amun_steps.methods", "amun_steps.methods.ft"
+    }  # fmt: skip
+
+
+def test_a_module_that_is_not_there_is_named(package):
+    with pytest.raises(ModuleNotFoundError, match=r"amun_steps\.nothing"):
+        addresses.fingerprint(["amun_steps.nothing"])
+
+
+def test_an_address_covers_kind_parameters_code_and_parents(package):
+    def address(kind="k", parameters=None, code=("amun_steps.other",), parents=("a",)):
+        return addresses.address(kind, parameters or {"x": 1, "y": [1, None]}, code, parents)
+
+    assert address() == address(parameters={"y": [1, None], "x": 1})
+    assert len(address()) == 12
+    others = [address(kind="l"), address(parameters={"x": 2, "y": [1, None]}), address(code=("amun_steps.step",))]
+    assert len({address(), *others, address(parents=("b",))}) == 5
+
+
+def test_the_address_in_a_path_is_the_innermost_slug_s():
+    path = Path("results/store/digits-0123456789ab/small-net-ba9876543210/set0.h5")
+    assert addresses.address_in(path) == "ba9876543210"
+    assert addresses.address_in(Path("results/tables/table1.csv")) is None
+
+
+@store.step
+def copy(*, source: Path, times: int, output: store.Output, others: list[store.Output]) -> None:
+    text = source.read_text() * times
+    output.write_text(text)
+    for other in others:
+        if "fail" in text:
+            raise ValueError("half-way")
+        other.write_text(text)
+
+
+def test_a_step_writes_its_outputs_with_receipts(tmp_path):
+    source = tmp_path / "in.txt"
+    source.write_text("ab")
+    output, others = tmp_path / "deep" / "out.txt", [tmp_path / "1.txt", tmp_path / "2.txt"]
+    copy(source=source, times=2, output=output, others=others)
+    assert [p.read_text() for p in (output, *others)] == ["abab"] * 3
+    receipt = store.read_receipt(output)
+    assert receipt["parameters"] == {"times": 2}
+    assert receipt["inputs"] == [{"path": source.as_posix(), "sha256": None}]
+    assert receipt["sha256"] == store.sha256(output)
+    assert receipt["bytes"] == 4
+    assert receipt["seconds"] >= 0
+    copy(source=output, times=1, output=tmp_path / "next.txt", others=[])
+    assert store.read_receipt(tmp_path / "next.txt")["inputs"][0]["sha256"] == receipt["sha256"]
+
+
+def test_a_step_that_fails_half_way_leaves_nothing(tmp_path):
+    source = tmp_path / "in.txt"
+    source.write_text("fail")
+    with pytest.raises(ValueError, match="half-way"):
+        copy(source=source, times=1, output=tmp_path / "out.txt", others=[tmp_path / "other.txt"])
+    assert os.listdir(tmp_path) == ["in.txt"]
+
+
+def test_a_step_that_is_killed_leaves_no_file_under_its_name(tmp_path):
+    code = (
+        "import os, signal\nfrom pathlib import Path\nfrom amun_steps import store\n"
+        "@store.step\ndef f(*, output: store.Output) -> None:\n"
+        "    output.write_text('half')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"f(output=Path({str(tmp_path / 'out.txt')!r}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    assert done.returncode == -9
+    assert not (tmp_path / "out.txt").exists()
+
+
+def test_a_step_refuses_other_code_than_its_address_is_for(tmp_path):
+    """Code that is edited while a workflow runs must not be what lies at the address of the code before."""
+    output = tmp_path / "dataset.h5"
+    command = [sys.executable, "-m", "amun_steps.data", "--source", "digits", "--output", str(output)]
+    command += ["--parameters", '{"test_fraction":0.25,"seed":3}', "--planned-code", "amun_steps.data"]
+    done = subprocess.run([*command, "0" * 64], text=True, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert "the code of amun_steps.data has changed since this run of the workflow was planned" in done.stderr
+    assert not output.exists()
+    subprocess.run([*command, addresses.fingerprint(["amun_steps.data"])], check=True)
+    assert output.exists()
+
+
+def test_the_command_line_parses_json_into_what_a_step_takes(tmp_path):
+    """The real step, as a rule calls it: a dict and scalars, then lists and a dataclass in the receipt."""
+    output = tmp_path / "dataset.h5"
+    command = [sys.executable, "-m", "amun_steps.data", "--source", "digits"]
+    command += ["--parameters", '{"test_fraction":0.25,"seed":3}', "--output", str(output)]
+    subprocess.run(command, check=True)
+    receipt = json.loads((tmp_path / "dataset.h5.json").read_text())
+    assert receipt["step"] == "amun_steps.data.dataset"
+    assert receipt["parameters"] == {"source": "digits", "parameters": {"test_fraction": 0.25, "seed": 3}}
+    assert receipt["code"] == addresses.fingerprint(["amun_steps.data"])

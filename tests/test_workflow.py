@@ -1,0 +1,186 @@
+"""The real workflow, end to end, on a tiny config: what runs, what does not run again, and that it gives the same."""
+
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+CONFIG = "tests/tiny.yaml"
+ALL = {
+    "dataset": 1,
+    "forget": 1,
+    "inclusion": 1,
+    "originals": 1,
+    "references0to1of4": 1,
+    "references2to3of4": 1,
+    "signals": 1,
+    "retrained": 2,
+    "adversarial": 2,
+    "tune": 3,
+    "unlearn": 3,
+    "score": 5,
+    "runs": 1,
+    "table1": 1,
+    "all": 1,
+}
+
+
+def clone(to: Path) -> Path:
+    """A copy of the working tree's sources, without results."""
+    for name in ("amun_steps", "workflow", "config", "tests"):
+        shutil.copytree(REPOSITORY / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return to
+
+
+def snakemake(where: Path, *arguments: str) -> str:
+    """Run Snakemake as a user does; its output. Fails with that output when it fails."""
+    command = [sys.executable, "-m", "snakemake", "--configfile", CONFIG, *arguments]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    done = subprocess.run(command, cwd=where, env=environment, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def planned(where: Path) -> dict[str, int]:
+    """How many jobs of each rule Snakemake would run."""
+    output = snakemake(where, "--dry-run", "--cores", "1", "--quiet", "rules")
+    if "Nothing to be done" in output:
+        return {}
+    table = re.search(r"^job +count\n[- ]+\n(.*?)^total", output, re.MULTILINE | re.DOTALL)
+    assert table, output
+    return {name: int(count) for name, count in (line.split() for line in table[1].strip().splitlines())}
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1, (path, old)
+    path.write_text(text.replace(old, new))
+
+
+def views(where: Path) -> dict[str, bytes]:
+    """The tables and runs.csv, byte for byte."""
+    files = [where / "results" / "runs.csv", *sorted((where / "results" / "tables").glob("*"))]
+    return {path.name: path.read_bytes() for path in files if path.suffix != ".json"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A clone with all results of the tiny config, made with two cores."""
+    where = clone(tmp_path_factory.mktemp("workflow"))
+    assert planned(where) == ALL
+    snakemake(where, "--cores", "2")
+    return where
+
+
+@pytest.fixture
+def copy(finished, tmp_path) -> Path:
+    """A copy of the finished clone, with its results and Snakemake's own records, to be changed by one test."""
+    shutil.copytree(finished, tmp_path / "copy", symlinks=True)
+    return tmp_path / "copy"
+
+
+def test_the_results_are_complete(finished):
+    runs = pd.read_csv(finished / "results" / "runs.csv")
+    counts = runs.groupby("method").size().to_dict()
+    assert counts == {"retrained": 1, "original": 2, "ft": 4, "amun_salun": 8}
+    assert not runs.diverged.any()
+    assert runs.filter(like="accuracy").notna().all(axis=None)
+    artifacts = [p for p in (finished / "results" / "store").rglob("*") if p.is_file() and p.suffix != ".json"]
+    assert len(artifacts) > 20
+    assert all(p.with_name(p.name + ".json").is_file() for p in artifacts)
+
+
+def test_a_second_run_does_nothing(finished):
+    assert planned(finished) == {}
+
+
+def test_a_comment_in_any_step_runs_nothing(copy):
+    for path in (copy / "amun_steps").rglob("*.py"):
+        path.write_text(path.read_text() + "\n# a comment\n")
+    assert planned(copy) == {}
+
+
+def test_one_method_s_loss_runs_that_method_its_scores_and_the_views(copy):
+    edit(copy / "amun_steps" / "methods" / "ft.py", "[request.remain]", "[request.remain, request.remain]")
+    assert planned(copy) == {"tune": 1, "unlearn": 1, "score": 1, "runs": 1, "table1": 1, "all": 1}
+
+
+def test_a_method_s_code_runs_the_methods_that_are_built_on_it(copy):
+    edit(copy / "amun_steps" / "methods" / "amun.py", "if include_forget:", "if not include_forget:")
+    assert planned(copy) == {"tune": 2, "unlearn": 2, "score": 2, "runs": 1, "table1": 1, "all": 1}
+
+
+def test_the_attack_runs_what_builds_on_the_adversarial_sets(copy):
+    edit(copy / CONFIG, "steps: 50", "steps: 40")
+    assert planned(copy) == {
+        "adversarial": 2, "tune": 2, "unlearn": 2, "score": 2, "runs": 1, "table1": 1, "all": 1
+    }  # fmt: skip
+
+
+def test_models_per_job_and_per_stack_are_no_part_of_an_address(copy):
+    edit(copy / CONFIG, "references_per_job: 2", "references_per_job: 4")
+    edit(copy / CONFIG, "stack: 4", "stack: 3")
+    assert {rule for rule in planned(copy) if rule not in ("runs", "table1", "all")} == set()
+
+
+def test_a_value_changed_and_changed_back_computes_nothing_again(copy):
+    before = views(copy)
+    edit(copy / CONFIG, "ft: {}", "ft: {grid: {}}")
+    assert planned(copy) == {}  # the same, said in other words
+    edit(copy / CONFIG, "gamma: 2.0", "gamma: 1.5")
+    snakemake(copy, "--cores", "2", "results/tables/table1.csv", "results/runs.csv")
+    assert views(copy) != before
+    edit(copy / CONFIG, "gamma: 1.5", "gamma: 2.0")
+    assert set(planned(copy)) <= {"runs", "table1", "all"}  # only what people read is put together again
+    snakemake(copy, "--cores", "2")
+    assert views(copy) == before
+
+
+def test_results_copied_to_another_clone_are_valid_there(finished, tmp_path):
+    """Without Snakemake's records, and with all file times shuffled."""
+    where = clone(tmp_path / "other")
+    shutil.copytree(finished / "results", where / "results")
+    files = [p for p in where.rglob("*") if p.is_file()]
+    times = [1_600_000_000 + 1000 * k for k in range(len(files))]
+    random.Random(0).shuffle(times)
+    for path, moment in zip(files, times, strict=True):
+        os.utime(path, (moment, moment))
+    assert planned(where) == {}
+
+
+def test_a_view_that_shows_another_config_s_results_is_made_again(finished, tmp_path):
+    """Also where nothing but the results was copied, so that Snakemake has no record of what the view shows."""
+    where = clone(tmp_path / "other")
+    shutil.copytree(finished / "results", where / "results")
+    edit(where / CONFIG, "mia: ft_auc", "mia: mis")
+    assert planned(where) == {"table1": 1, "all": 1}
+    snakemake(where, "--cores", "1")
+    assert "mis_mean" in (where / "results" / "tables" / "table1.csv").read_text()
+    assert planned(where) == {}
+    edit(where / CONFIG, "mia: mis", "mia: ft_auc")
+    assert planned(where) == {"table1": 1, "all": 1}
+
+
+def test_from_scratch_on_one_core_the_tables_are_the_same_bytes(finished, tmp_path):
+    where = clone(tmp_path / "again")
+    snakemake(where, "--cores", "1")
+    assert views(where) == views(finished)
+
+
+def test_a_diverged_run_is_a_row_that_says_so(copy):
+    edit(copy / CONFIG, "learning_rate: [1.0e-2, 1.0e-3]", "learning_rate: [1.0e+30]")
+    snakemake(copy, "--cores", "2")
+    runs = pd.read_csv(copy / "results" / "runs.csv")
+    diverged = runs[runs.diverged]
+    assert set(diverged.method) == {"ft", "amun_salun"}
+    assert len(diverged) == 12
+    assert diverged[["unlearn_accuracy", "ft_auc", "mis", "average_gap_ft_auc"]].isna().all(axis=None)
+    table = pd.read_csv(copy / "results" / "tables" / "table1.csv").set_index("method")
+    assert table.loc["ft", "random10_diverged"] == 4

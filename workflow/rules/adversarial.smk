@@ -1,0 +1,18 @@
+# Algorithm 1, once for every training sample of each original model (Appendix E.1).
+
+
+rule adversarial:
+    input:
+        dataset=stored("{dataset}/dataset.h5"),
+        originals=stored("{dataset}/{originals}/originals.safetensors"),
+    output:
+        f"{STORE}/{{dataset}}/{{originals}}/{{adversarial}}/original{{original}}.h5",
+    log:
+        "results/logs/{dataset}/{originals}/{adversarial}/original{original}.log",
+    conda:
+        "../envs/steps.yaml"
+    params:
+        options=options("adversarial"),
+    shell:
+        "python -m amun_steps.adversarial --dataset {input.dataset} --originals {input.originals}"
+        " --original {wildcards.original} {params.options} --output {output} &> {log}"

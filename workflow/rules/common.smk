@@ -1,0 +1,105 @@
+# The plan of the config, and the small functions that rules look things up with.
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, str(Path(workflow.basedir).parent))  # a checkout works without being installed
+from amun_steps import addresses, experiment, store
+from amun_steps.config import ConfigError
+
+try:
+    PLAN = experiment.load(config)
+except ConfigError as error:
+    raise WorkflowError(f"{', '.join(map(str, workflow.configfiles))}: {error}") from None
+
+STORE = store.STORE.as_posix()
+REFERENCES_PER_JOB = config["jobs"]["references_per_job"]
+# A resource, not a parameter: it changes speed, so it must not run anything again.
+STACK = config["jobs"]["stack"]
+
+# `python` in a rule is the Python that runs Snakemake, unless the steps were given an environment of their own.
+if not workflow.deployment_settings.deployment_method:
+    shell.prefix(f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH; ")
+
+
+wildcard_constraints:
+    # a slug: name-address
+    **{
+        name: r"[A-Za-z0-9_-]+-[0-9a-f]{12}"
+        for name in (
+            *("dataset", "forget", "inclusion", "originals", "references", "signals", "retrained"),
+            *("adversarial", "tuned", "unlearned", "scores"),
+        )
+    },
+
+
+def stored(path):
+    """A file of the store as input: its address says what it is, so its time stamp must not count."""
+    return ancient(f"{STORE}/{path}")
+
+
+def stage(wildcards, slug):
+    """The stage that the wildcard `slug` names."""
+    if wildcards[slug] not in PLAN.stages:
+        raise WorkflowError(
+            f"{wildcards[slug]}: the config has no such stage; its address changes with the config and the code, so"
+            " start the workflow again if one of them was changed while it ran"
+        )
+    return PLAN.stages[wildcards[slug]]
+
+
+def of(slug, role, *names):
+    """Input function: files of the stage that the stage named by wildcard `slug` builds on as `role`."""
+
+    def files(wildcards):
+        source = stage(wildcards, slug).builds_on.get(role)
+        return [ancient(source.file(name)) for name in names] if source else []
+
+    return files
+
+
+def options(slug):
+    """Params function: the parameters of the stage named by wildcard `slug` as command-line options."""
+    return lambda wildcards: stage(wildcards, slug).options
+
+
+def reference_jobs():
+    """The number of reference models, and the first one of a job, for every job that trains reference models."""
+    return [(n, first) for n in sorted(set(PLAN.reference_counts)) for first in range(0, n, REFERENCES_PER_JOB)]
+
+
+def reference_models(wildcards):
+    """Input function: all reference models."""
+    references = stage(wildcards, "references")
+    count = references.builds_on["inclusion"].parameters["references"]
+    return [ancient(references.file(f"reference{r}.safetensors")) for r in range(count)]
+
+
+def adversarial_sets(slug):
+    """Input function: D_A of each original model, for a method that needs it."""
+
+    def files(wildcards):
+        stages = stage(wildcards, slug).builds_on
+        count = stages["originals"].parameters["count"]
+        return of(slug, "adversarial", *(f"original{o}.h5" for o in range(count)))(wildcards)
+
+    return files
+
+
+def tuning_retrained(wildcards):
+    """Input function: the outputs of the models retrained without the tuning set, the last of its family."""
+    sets = stage(wildcards, "tuned").builds_on["forget"].parameters["sets"]
+    return of("tuned", "retrained", f"set{sets}.h5")(wildcards)
+
+
+def scored_outputs(wildcards):
+    """Input function: the outputs of the models that are scored, without those of the tuning set."""
+    stages = stage(wildcards, "scores").builds_on
+    sets = stages["forget"].parameters["sets"]
+    names = (
+        [f"set{s}.h5" for s in range(sets)] if stages["models"].kind == "retrained" else [f"{stages['models'].kind}.h5"]
+    )
+    return of("scores", "models", *names)(wildcards)

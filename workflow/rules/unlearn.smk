@@ -1,0 +1,50 @@
+# Each method, in each setting, for each family of forget sets: tuned on the tuning set, then run on the reported ones.
+
+
+rule tune:
+    input:
+        dataset=stored("{dataset}/dataset.h5"),
+        originals=stored("{dataset}/{originals}/originals.safetensors"),
+        forget=of("tuned", "forget", "forget.h5"),
+        adversarial=adversarial_sets("tuned"),
+        retrained=tuning_retrained,
+        signals=of("tuned", "signals", "signals.h5"),
+    output:
+        grid=f"{STORE}/{{dataset}}/{{originals}}/{{tuned}}/grid.csv",
+        best=f"{STORE}/{{dataset}}/{{originals}}/{{tuned}}/best.json",
+    log:
+        "results/logs/{dataset}/{originals}/{tuned}.log",
+    conda:
+        "../envs/steps.yaml"
+    resources:
+        stack=STACK,
+    params:
+        options=options("tuned"),
+    shell:
+        "python -m amun_steps.tune --dataset {input.dataset} --originals {input.originals} --forget {input.forget}"
+        " --adversarial {input.adversarial} --retrained {input.retrained} --signals {input.signals} {params.options}"
+        " --stack {resources.stack} --grid-file {output.grid} --best {output.best} &> {log}"
+
+
+rule unlearn:
+    input:
+        dataset=stored("{dataset}/dataset.h5"),
+        originals=stored("{dataset}/{originals}/originals.safetensors"),
+        forget=of("unlearned", "forget", "forget.h5"),
+        adversarial=adversarial_sets("unlearned"),
+        tuned=stored("{dataset}/{originals}/{tuned}/best.json"),
+    output:
+        models=f"{STORE}/{{dataset}}/{{originals}}/{{tuned}}/{{unlearned}}/unlearned.safetensors",
+        outputs=f"{STORE}/{{dataset}}/{{originals}}/{{tuned}}/{{unlearned}}/unlearned.h5",
+    log:
+        "results/logs/{dataset}/{originals}/{tuned}/{unlearned}.log",
+    conda:
+        "../envs/steps.yaml"
+    resources:
+        stack=STACK,
+    params:
+        options=options("unlearned"),
+    shell:
+        "python -m amun_steps.unlearn --dataset {input.dataset} --originals {input.originals} --forget {input.forget}"
+        " --adversarial {input.adversarial} --tuned {input.tuned} {params.options} --stack {resources.stack}"
+        " --models {output.models} --outputs {output.outputs} &> {log}"
