@@ -1,5 +1,5 @@
 # make demo: the paper's main experiment on real handwritten digits. make test: the tests. Both install what they need.
-CORES ?= 2
+CORES ?= $(shell nproc)
 VENV := .venv
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --quiet rules reason host
@@ -9,7 +9,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --quiet rules reason host
 demo: $(VENV)/.installed
 	$(SNAKEMAKE) --configfile config/quickstart.yaml
 	@cat results/tables/table1.md results/tables/table2.md
-	@ls results/runs.csv results/tables/*
+	@ls results/runs.csv results/tables/*.csv results/tables/*.md results/tables/*.tex
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest

@@ -178,7 +178,7 @@ def _plan_experiment(plan: Plan, name: str) -> None:
     adversarial = plan.add(
         kind="adversarial",
         name=experiment["attack"],
-        parameters=attack | {"seed": seed},
+        parameters={"attack": attack, "seed": seed},
         code=["amun_steps.adversarial", f"amun_steps.attacks.{attack['algorithm']}", network_code],
         builds_on={"dataset": dataset, "originals": originals},
         inside=originals,

@@ -1,7 +1,7 @@
 """Adversarial attacks, one file each, found by their name in the config.
 
-A module has `attack(forward, images, labels, epsilon, **parameters) -> Attempt`: one attempt per sample inside a ball
-of radius `epsilon`, which Algorithm 1 repeats with a larger one.
+A module has `attack(forward, images, labels, epsilon, start, **parameters) -> Attempt`: one attempt per sample inside
+the ball of radius `epsilon` around it, from the image `start`, which Algorithm 1 repeats with a larger ball.
 """
 
 from collections.abc import Callable

@@ -7,23 +7,30 @@ from amun_steps.attacks import Attempt, Forward, norms
 
 
 def attack(
-    forward: Forward, images: Tensor, labels: Tensor, epsilon: Tensor, *, steps: int, relative_step: float
+    forward: Forward,
+    images: Tensor,
+    labels: Tensor,
+    epsilon: Tensor,
+    start: Tensor,
+    *,
+    steps: int,
+    relative_step: float,
 ) -> Attempt:
-    """Up to `steps` steps of length `relative_step` * epsilon from each image itself (no random start).
+    """Up to `steps` steps of length `relative_step` * epsilon from `start`, without a random one.
 
     Each step ascends the gradient of the cross entropy of the true label, divided by its own l2 norm, projects onto the
     ball of radius `epsilon` (n,) around the image and clamps to [0, 1]. A sample leaves the active set at its first
-    misclassified iterate; the image itself counts as iterate 0.
+    misclassified iterate; `start` counts as iterate 0.
     """
     epsilon = epsilon.view(-1, 1, 1, 1)
     out = Attempt(
-        image=images.clone(),
+        image=start.clone(),
         label=labels.clone(),
         found=torch.zeros_like(labels, dtype=torch.bool),
         passes=torch.zeros_like(labels),
     )
     active = torch.arange(len(images), device=images.device)
-    current = images
+    current = start
     for iteration in range(steps + 1):
         current = current.detach().requires_grad_(iteration < steps)
         logits = forward(current)
@@ -35,12 +42,12 @@ def attack(
             break
         margin = log_odds_against(logits[right], labels[active[right]]).sum()
         gradient = torch.autograd.grad(margin, current)[0][right]
-        active, start = active[right], images[active[right]]
+        active, centre = active[right], images[active[right]]
         out.passes[active] += 1
         moved = current.detach()[right] + relative_step * epsilon[active] * gradient / (norms(gradient) + 1e-10)
-        offset = moved - start
+        offset = moved - centre
         offset = offset * (epsilon[active] / norms(offset).clamp_min(1e-12)).clamp_max(1)
-        current = (start + offset).clamp(0, 1)
+        current = (centre + offset).clamp(0, 1)
     return out
 
 

@@ -1,0 +1,243 @@
+"""Steps called as functions on small real data: what they draw, train, tune and score."""
+
+import itertools
+import json
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from toy import PLAIN, recipe
+
+from amun_steps import stack as stacks
+from amun_steps.adversarial import Attack, Search, adversarial, load_adversarial
+from amun_steps.data import dataset, load
+from amun_steps.fit import Schedule
+from amun_steps.judge import load_judge
+from amun_steps.metrics import average_gap
+from amun_steps.mia import rmia
+from amun_steps.score import COLUMNS, Names, score
+from amun_steps.signals import signals
+from amun_steps.subsets import forget, inclusion, load_forget, load_inclusion
+from amun_steps.train import Training, originals, references, retrained
+from amun_steps.tune import tune
+from amun_steps.unlearn import Choice, Run, Unlearner, Unlearning, unlearn
+
+NETWORK = {"name": "small_resnet", "width": 8, "strides": [1], "stem_stride": 2}
+TRAINING = Training(NETWORK, recipe(epochs=6, batch_size=64), Schedule(0.1, 4, 0.1), seed=0)
+SIGNAL = {"temperature": 2.0, "margin": 0.6, "taylor_terms": 4}
+GRID = {"learning_rate": [0.01, 1e-6], "step": [None], "include_forget": [True, False]}
+PGD = Attack("pgd", {"steps": 20, "relative_step": 0.1}, True, Search(20, 0.01, 0.95))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The files of all stages up to tuning, by name, in one folder."""
+    where = tmp_path_factory.mktemp("store")
+
+    def file(name):
+        return where / name
+
+    data = file("dataset.h5")
+    dataset(source="digits", parameters={"test_fraction": 0.5, "seed": 0}, output=data)
+    forget(dataset=data, name="random10", fraction=0.1, sets=2, seed=0, output=file("forget.h5"))
+    inclusion(dataset=data, references=4, seed=0, output=file("inclusion.h5"))
+    outputs = {"models": file("originals.safetensors"), "outputs": file("originals.h5")}
+    originals(dataset=data, training=TRAINING, count=2, **outputs)
+    for which in range(3):
+        outputs = {"models": file(f"set{which}.safetensors"), "outputs": file(f"set{which}.h5")}
+        options = {"forget": file("forget.h5"), "forget_name": "random10", "set": which, "count": 2}
+        retrained(dataset=data, training=TRAINING, **options, **outputs)
+    models = [file(f"reference{r}.safetensors") for r in range(4)]
+    references(dataset=data, inclusion=file("inclusion.h5"), members=[0, 1, 2, 3], training=TRAINING, models=models)
+    signals(dataset=data, models=models, signal=SIGNAL, output=file("signals.h5"))
+    for o in range(2):
+        options = {"originals": file("originals.safetensors"), "attack": PGD, "seed": 0}
+        adversarial(dataset=data, original=o, output=file(f"adversarial{o}.h5"), **options)
+    return file
+
+
+def unlearning(method="amun", remain=True) -> Unlearning:
+    return Unlearning(method, remain, recipe(epochs=2, batch_size=64, augmentation=PLAIN), seed=0)
+
+
+def inputs(made, adversarial=True) -> dict:
+    sets = [made("adversarial0.h5"), made("adversarial1.h5")] if adversarial else []
+    names = {"dataset": made("dataset.h5"), "originals": made("originals.safetensors"), "forget": made("forget.h5")}
+    return names | {"forget_name": "random10", "adversarial": sets}
+
+
+def test_the_data_set_is_whole_stratified_and_training_samples_come_first(made):
+    data = load(made("dataset.h5"))
+    assert data.images.shape == (1797, 1, 8, 8)
+    assert data.images.max() == 255
+    assert data.classes == 10
+    assert (np.diff(data.train.astype(int)) <= 0).all()
+    shares = np.bincount(data.labels[data.train]) / np.bincount(data.labels)
+    assert (abs(shares - 0.5) < 0.01).all()
+
+
+def test_forget_sets_are_random_subsets_of_the_training_set_of_the_asked_size(made):
+    data, sets = load(made("dataset.h5")), load_forget(made("forget.h5"))
+    assert sets.shape == (3, 1797)
+    assert (sets.sum(axis=1) == round(0.1 * data.train.sum())).all()
+    assert not (sets & ~data.train).any()
+    for a, b in itertools.combinations(sets, 2):
+        assert 0 < (a & b).sum() < 30  # independent draws meet in about 9 samples
+
+
+@pytest.mark.parametrize("count", [2, 8, 16])
+def test_each_sample_is_in_exactly_half_of_the_reference_models(made, tmp_path, count):
+    inclusion(dataset=made("dataset.h5"), references=count, seed=1, output=tmp_path / "i.h5")
+    matrix = load_inclusion(tmp_path / "i.h5")
+    assert matrix.shape == (count, 1797)
+    assert (matrix.sum(axis=0) == count // 2).all()
+    assert len({tuple(row) for row in matrix}) == count
+
+
+def test_an_odd_number_of_references_is_an_error(made, tmp_path):
+    with pytest.raises(ValueError, match="references: found 3, expected an even number"):
+        inclusion(dataset=made("dataset.h5"), references=3, seed=1, output=tmp_path / "i.h5")
+
+
+def test_a_model_depends_on_its_name_and_its_data_not_on_who_is_trained_beside_it(made, tmp_path):
+    alone = {
+        "inclusion": made("inclusion.h5"),
+        "members": [2],
+        "training": TRAINING,
+        "models": [tmp_path / "r.safetensors"],
+    }
+    references(dataset=made("dataset.h5"), **alone)
+    found = stacks.load([tmp_path / "r.safetensors"], torch.device("cpu"))
+    expected = stacks.load([made("reference2.safetensors")], torch.device("cpu"))
+    torch.testing.assert_close(found.weights, expected.weights, rtol=1e-3, atol=1e-4)
+
+
+def test_models_learn_what_they_are_trained_on(made):
+    """After six epochs, all are far above chance, and the originals say what their file says they say."""
+    data = load(made("dataset.h5"))
+    with h5py.File(made("originals.h5")) as file:
+        logits, loss = file["logits"][:], file["training_loss"][:]
+        assert file["original"][:].tolist() == [0, 1]
+    assert ((logits.argmax(axis=2) == data.labels).mean(axis=1) > 0.5).all()
+    assert (loss[:, -1] < loss[:, 0]).all()
+    models = stacks.load([made("originals.safetensors")], torch.device("cpu"))
+    images = torch.from_numpy(data.images).float() / 255
+    np.testing.assert_allclose(models.predict(images).numpy(), logits, rtol=1e-4, atol=1e-4)
+
+
+def test_signals_are_those_of_the_models_one_by_one(made):
+    data = load(made("dataset.h5"))
+    images = torch.from_numpy(data.images).float() / 255
+    with h5py.File(made("signals.h5")) as file:
+        found = file["signals"][:]
+    for r in range(4):
+        logits = stacks.load([made(f"reference{r}.safetensors")], torch.device("cpu")).predict(images)[0].numpy()
+        np.testing.assert_allclose(found[r], rmia.signal(logits, data.labels, **SIGNAL), rtol=1e-3, atol=1e-5)
+
+
+def test_amun_is_given_the_adversarial_examples_of_its_own_original_and_forget_set(made):
+    unlearner = Unlearner(**inputs(made), unlearning=unlearning())
+    wanted = {(0, 0), (0, 1), (1, 1)}
+    pool, adversarial = unlearner._pool(wanted)
+    for original, which in wanted:
+        rows = np.flatnonzero(unlearner.forget[which])
+        image, label = load_adversarial(made(f"adversarial{original}.h5"), rows)
+        samples = adversarial[original, which]
+        assert torch.equal(pool[samples.index], torch.from_numpy(image))
+        assert torch.equal(samples.label, torch.from_numpy(label))
+        assert not samples.augment.any()
+        assert (label != unlearner.data.labels[rows]).all()
+
+
+@pytest.mark.parametrize(("remain", "expected"), [(True, 1), (False, 0)])
+def test_a_method_sees_the_remain_set_only_with_access(made, remain, expected):
+    unlearner = Unlearner(**inputs(made), unlearning=unlearning(remain=remain))
+    pool, adversarial = unlearner._pool({(0, 0)})
+    request = unlearner._request(0, 0, pool, adversarial[0, 0])
+    data, chosen = unlearner.data, unlearner.forget[0]
+    assert len(request.remain) == expected * (data.train & ~chosen).sum()
+    assert set(request.forget.index.tolist()) == set(np.flatnonzero(chosen))
+    seen = {*request.remain.index.tolist(), *request.forget.index.tolist()}
+    assert not seen & set(np.flatnonzero(~data.train))
+
+
+def test_unlearning_writes_every_run_and_its_numbers(made, tmp_path):
+    chosen = tmp_path / "best.json"
+    chosen.write_text(json.dumps({"schedule": {"learning_rate": 0.01, "step": None}, "hyperparameters": {}}))
+    options = {"tuned": chosen, "unlearning": unlearning("rl"), "runs": 2, "stack": 3}
+    files = {"models": tmp_path / "u.safetensors", "outputs": tmp_path / "u.h5"}
+    unlearn(**inputs(made, adversarial=False), **options, **files)
+    with h5py.File(files["outputs"]) as file:
+        numbers = list(zip(*(file[name][:].tolist() for name in ("set", "original", "run")), strict=True))
+        assert numbers == list(itertools.product(range(2), range(2), range(2)))
+        assert len(set(file["seed"][:].tolist())) == 8
+        assert file["logits"].shape == (8, 1797, 10)
+    models = stacks.load([files["models"]], torch.device("cpu"))
+    assert models.size == 8
+    assert len({tuple(w.tolist()) for w in models.weights[:, :50]}) == 8
+
+
+def test_tuning_keeps_the_whole_grid_and_takes_the_least_gap(made, tmp_path):
+    files = {"grid_file": tmp_path / "grid.csv", "best": tmp_path / "best.json"}
+    judged = {"signals": made("signals.h5"), "signal": SIGNAL, "gamma": 2.0, "retrained": made("set2.h5")}
+    tune(**inputs(made), **judged, unlearning=unlearning(), grid=GRID, on=[0, 1], **files)
+    grid, best = pd.read_csv(files["grid_file"]), json.loads(files["best"].read_text())
+    assert len(grid) == 2 * 2 * 2
+    means = grid.groupby(["learning_rate", "include_forget"]).average_gap.mean()
+    assert best["average_gap"] == pytest.approx(means.min(), abs=1e-5)
+    assert (best["schedule"]["learning_rate"], best["hyperparameters"]["include_forget"]) == means.idxmin()
+    # one row, by hand: the run's own metrics on the tuning set against those of the retrained models
+    judge = load_judge(made("dataset.h5"), made("signals.h5"), SIGNAL, 2.0)
+    unlearner = Unlearner(**inputs(made), unlearning=unlearning())
+    run = Run(1, 2, 0, Choice(Schedule(0.01, None), {"include_forget": True}))
+    ((model, _),) = unlearner.run([run], 1)
+    columns = ["unlearn_accuracy", "retain_accuracy", "test_accuracy", "ft_auc"]
+
+    def measure(logits):
+        found = judge.metrics(logits, judge.membership(logits), unlearner.forget[2])
+        return np.array([found[name] for name in columns])
+
+    with h5py.File(made("set2.h5")) as file:
+        standard = np.mean([measure(logits) for logits in file["logits"][:]], axis=0)
+    gap = average_gap(measure(model.predict(unlearner.images)[0].numpy()), standard)
+    row = grid[(grid.learning_rate == 0.01) & grid.include_forget & (grid.original == 1)]
+    assert row.average_gap.item() == pytest.approx(gap, abs=0.2)  # one sample of 90 may flip with the stack's size
+
+
+def test_a_grid_that_diverges_everywhere_is_reported_not_raised(made, tmp_path):
+    files = {"grid_file": tmp_path / "grid.csv", "best": tmp_path / "best.json"}
+    judged = {"signals": made("signals.h5"), "signal": SIGNAL, "gamma": 2.0, "retrained": made("set2.h5")}
+    grid = GRID | {"learning_rate": [1e30], "include_forget": [True]}
+    tune(**inputs(made), **judged, unlearning=unlearning(), grid=grid, on=[0], **files)
+    assert json.loads(files["best"].read_text())["average_gap"] is None
+    assert pd.read_csv(files["grid_file"]).average_gap.isna().all()
+
+
+def scored(made, tmp_path, *outputs) -> pd.DataFrame:
+    names = Names("digits", "digits", "small_resnet", "some", "", "random10", 0.1, "0123456789ab")
+    options = {"signals": made("signals.h5"), "signal": SIGNAL, "gamma": 2.0, "seed": 0, "names": names}
+    files = {"scores": tmp_path / "scores.h5", "runs": tmp_path / "runs.csv"}
+    score(dataset=made("dataset.h5"), forget=made("forget.h5"), outputs=list(outputs), **options, **files)
+    return pd.read_csv(files["runs"])
+
+
+def test_scores_are_of_the_right_model_and_forget_set(made, tmp_path):
+    """Retrained models on the set that they never saw; originals on every reported set; all columns, in order."""
+    data, sets = load(made("dataset.h5")), load_forget(made("forget.h5"))
+    runs = scored(made, tmp_path, made("set0.h5"), made("set1.h5"))
+    assert tuple(runs.columns) == COLUMNS
+    assert runs[["set", "run"]].to_numpy().tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+    with h5py.File(made("set1.h5")) as file:
+        logits = file["logits"][1]
+    right = logits.argmax(axis=1) == data.labels
+    assert runs.unlearn_accuracy[3] == pytest.approx(100 * right[sets[1]].mean(), abs=1e-5)
+    assert runs.retain_accuracy[3] == pytest.approx(100 * right[data.train & ~sets[1]].mean(), abs=1e-5)
+    assert runs.test_accuracy[3] == pytest.approx(100 * right[~data.train].mean(), abs=1e-5)
+    with h5py.File(tmp_path / "scores.h5") as file:
+        assert file["rmia"].shape == (4, 1797)
+        assert file["rmia"][:].max() <= 1
+    both = scored(made, tmp_path, made("originals.h5"))
+    assert both[["original", "set"]].to_numpy().tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+    assert not both.diverged.any()
