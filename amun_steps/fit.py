@@ -10,12 +10,15 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
+from amun_steps.checkpoint import Checkpoint
 from amun_steps.stack import Stack
 
 
@@ -77,13 +80,17 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the members of a stack share: SGD with momentum, and the augmentation."""
+    """What the members of a stack share: SGD with momentum, the augmentation, and the precision of the forward pass.
+
+    bfloat16 is autocast's: weights, their gradients and the loss stay in float32.
+    """
 
     epochs: int
     batch_size: int
     momentum: float
     weight_decay: float
     augmentation: Augmentation
+    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 Passes = Callable[[Generator], list[Samples]]
@@ -122,11 +129,14 @@ def fit(
     recipe: Recipe,
     *,
     objective: Objective = cross_entropy,
+    checkpoint: Path | None = None,
 ) -> Tensor:
     """Train `stack` in place, member m on `members[m]`, and return the (models, epochs) mean training loss.
 
     pool: (K, channels, height, width) images in [0, 1] on the stack's device, the rows that `Samples.index` names.
-    Nothing in an epoch waits for the device. A member that diverges goes on with NaN and disturbs no other.
+    checkpoint: where the state is saved between epochs, now and then and at the end; a fit that finds one goes on from
+    there, to the same bits. Nothing in an epoch waits for the device. A member that diverges goes on with NaN and
+    disturbs no other.
     """
     if len(members) != stack.size:
         raise ValueError(f"{len(members)} members for a stack of {stack.size} models")
@@ -143,7 +153,8 @@ def fit(
         batch = {name: column[rows, start:stop] for name, column in table.items()}
         weights = part.weights.detach().requires_grad_()
         images = augment(pool[batch["index"]], batch, recipe.augmentation)
-        loss = objective(lambda x: part.logits(x, weights=weights, train=True), images, batch["label"])
+        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+            loss = objective(lambda x: part.logits(x, weights=weights, train=True), images, batch["label"])
         total = (loss * batch["sign"]).mean(dim=1).sum() + _penalties(weights, group)
         (gradient,) = torch.autograd.grad(total, weights)
         losses[rows, epoch] += loss.detach().sum(dim=1)
@@ -158,7 +169,19 @@ def fit(
         pairs = [(members[m].penalty, w) for m, w in zip(group, weights.unbind(), strict=True)]
         return sum(penalty(w, epoch / recipe.epochs) for penalty, w in pairs if penalty is not None)
 
-    for epoch in range(recipe.epochs):
+    def state() -> dict[str, Tensor]:
+        tensors = {"weights": stack.weights, "velocity": velocity, "losses": losses, "epochs": torch.tensor(epoch + 1)}
+        return tensors | stack.buffers | {"generators": torch.stack([g.get_state() for g in generators])}
+
+    epoch, first, saved = -1, 0, Checkpoint(checkpoint)
+    restored = saved.restore(state())
+    if restored is not None:
+        for name, tensor in state().items():
+            tensor.copy_(restored[name])
+        for generator, bits in zip(generators, restored["generators"], strict=True):
+            generator.set_state(bits.clone())  # a view would be read from its storage's start
+        first = int(restored["epochs"])
+    for epoch in range(first, recipe.epochs):
         rates = torch.tensor([m.schedule.rate(epoch) for m in members], device=device)[:, None]
         visits = torch.zeros(stack.size)
         for sets in zip_longest(*(m.passes(g) for m, g in zip(members, generators, strict=True))):
@@ -171,6 +194,7 @@ def fit(
                     update(group, table, start, stop)
             visits += torch.tensor(lengths)
         losses[:, epoch] /= visits.to(device)
+        saved.save(state(), last=epoch == recipe.epochs - 1)
     return losses.cpu()
 
 

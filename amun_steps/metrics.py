@@ -1,4 +1,7 @@
-"""Accuracies, areas under ROC curves and Avg. Gap, all in percent (paper, section 5.2). NaN means: it diverged."""
+"""Accuracies, areas under ROC curves and Avg. Gap, all in percent (paper, section 5.2).
+
+NaN means: it diverged. No set of samples may be empty.
+"""
 
 import numpy as np
 
@@ -7,15 +10,21 @@ GAP_METRICS = ("unlearn_accuracy", "retain_accuracy", "test_accuracy")
 
 
 def accuracy(logits: np.ndarray, labels: np.ndarray, index: np.ndarray) -> float:
-    """The share, in percent, of the samples `index` whose largest of (N, classes) logits is at its label (N,)."""
-    chosen = logits[index]
-    if not np.isfinite(chosen).all():
+    """The share, in percent, of samples `index` whose (N, classes) logits are largest at their label (N,).
+
+    `index` is numbers of samples or a mask (N,). NaN where any of the logits, of these samples or not, is not
+    finite.
+    """
+    if not np.isfinite(logits).all():
         return float("nan")
-    return 100 * float((chosen.argmax(axis=-1) == labels[index]).mean())
+    return 100 * float((logits[index].argmax(axis=-1) == labels[index]).mean())
 
 
 def auc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """The area under the ROC curve, in percent, by the Mann-Whitney rule with ties at half."""
+    """The area under the ROC curve of scores, in percent, by the Mann-Whitney rule with ties at half.
+
+    O(n log n). NaN where any score is not finite.
+    """
     if not (np.isfinite(positive).all() and np.isfinite(negative).all()):
         return float("nan")
     ordered = np.sort(negative)
@@ -24,16 +33,23 @@ def auc(positive: np.ndarray, negative: np.ndarray) -> float:
 
 
 def tpr_at_fpr(positive: np.ndarray, negative: np.ndarray, fpr: float) -> float:
-    """The largest true positive rate, in percent, of a rule 'score >= t' whose false positive rate is at most `fpr`."""
+    """The largest true positive rate, in percent, of a rule 'score >= t' with a false positive rate <= `fpr`.
+
+    `fpr` is a share in [0, 1]; t = infinity, which accepts nothing, is a rule too. NaN where any score is not
+    finite.
+    """
     if not (np.isfinite(positive).all() and np.isfinite(negative).all()):
         return float("nan")
-    allowed = int(np.floor(fpr * len(negative) + 1e-9))  # false positives; the sum guards 0.1 * 10 < 1
-    if allowed >= len(negative):
-        return 100.0
+    allowed = np.count_nonzero(np.arange(1, len(negative) + 1) / len(negative) <= fpr)  # false positives
     # t must lie above the first negative that is one too many
-    return 100 * float((positive > np.sort(negative)[::-1][allowed]).mean())
+    too_many = np.append(np.sort(negative)[::-1], -np.inf)[allowed]
+    return 100 * float((positive > too_many).mean())
 
 
 def average_gap(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Avg. Gap: the mean of |values - reference| over the last axis: unlearn, retain, test accuracy, FT AUC or MIS."""
+    """Avg. Gap in percent (...): the mean over the last axis of |values - reference|, of shape (..., 4).
+
+    The last axis is unlearn, retain and test accuracy, and FT AUC or MIS; `reference` is the retrained
+    models' mean.
+    """
     return np.abs(np.asarray(values) - reference).mean(axis=-1)

@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import socket
 import sys
 import time
@@ -34,6 +35,10 @@ STORE = Path("results/store")
 Output = Annotated[Path, "output"]
 """Annotation of a step's parameter that names a file which the step makes (`list[Output]` for several)."""
 
+Partial = Annotated[Path | None, "partial"]
+"""Annotation of a step's parameter, with the default None, that is given a folder for partial work beside the first
+output. It outlives a step that is interrupted, so the next attempt finds it, and is gone when the step is done."""
+
 
 def step(function: Callable) -> Callable:
     """Make `function` a step: its `Output` files appear whole or not at all, each with a receipt beside it.
@@ -41,7 +46,9 @@ def step(function: Callable) -> Callable:
     The function writes to temporary names in the same folders; they are synced and renamed when it returns, so a step
     that is killed, or that runs twice at once, does no harm. The receipt is put down first: an artifact has one.
     """
-    outputs = [name for name, hint in get_type_hints(function, include_extras=True).items() if _is_output(hint)]
+    hints = get_type_hints(function, include_extras=True)
+    outputs = [name for name, hint in hints.items() if _is_output(hint)]
+    partial = next((name for name, hint in hints.items() if hint == Partial), None)
     signature = inspect.signature(function)
 
     @functools.wraps(function)
@@ -58,14 +65,19 @@ def step(function: Callable) -> Callable:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     temporary[path] = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
                 bound.arguments[name] = [temporary[p] for p in files] if many else temporary[files[0]]
+        first = next(iter(temporary))
+        folder = first.with_name(f".{first.name}.partial")
+        if partial:
+            bound.arguments[partial] = folder
         start, began = time.perf_counter(), datetime.now(UTC)
         try:
             result = function(*bound.args, **bound.kwargs)
             seconds = time.perf_counter() - start
             for path, scratch in temporary.items():
                 receipt = _receipt(function, given, outputs, path, scratch, began, seconds)
-                write_text(path.with_name(path.name + RECEIPT), receipt)
+                write_whole(path.with_name(path.name + RECEIPT), lambda file, text=receipt: file.write_text(text))
                 _publish(scratch, path)
+            shutil.rmtree(folder, ignore_errors=True)
         finally:
             for scratch in temporary.values():
                 scratch.unlink(missing_ok=True)
@@ -78,11 +90,14 @@ def _is_output(hint: Any) -> bool:
     return hint in (Output, Output | None, list[Output])
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a small text file whole or not at all."""
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Make a file appear whole or not at all: `write` is given the temporary name that it is written under."""
     scratch = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
-    scratch.write_text(text, encoding="utf-8")
-    _publish(scratch, path)
+    try:
+        write(scratch)
+        _publish(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def _publish(scratch: Path, path: Path) -> None:
@@ -92,7 +107,7 @@ def _publish(scratch: Path, path: Path) -> None:
 
 
 def _receipt(function, given, outputs, path: Path, file: Path, began: datetime, seconds: float) -> str:
-    parameters = {k: v for k, v in given.items() if k not in outputs and not _paths(v)}
+    parameters = {k: v for k, v in given.items() if k not in outputs and v is not None and not _paths(v)}
     inputs = [p for k, v in given.items() if k not in outputs for p in _paths(v)]
     module = function.__globals__["__spec__"].name if function.__globals__.get("__spec__") else function.__module__
     receipt = {
@@ -202,6 +217,7 @@ def _with_json(function: Callable) -> Callable:
     parameters = [
         p.replace(annotation=Annotated[json_hints[n], parser(json_hints[n])] if n in json_hints else hints[n])
         for n, p in signature.parameters.items()
+        if hints[n] != Partial
     ]
     command.__signature__ = signature.replace(parameters=parameters)
     command.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -281,8 +297,6 @@ def verify(store: Path = STORE) -> None:
 
 def gc(*configs: Path, store: Path = STORE, delete: bool = False) -> None:
     """List what no stage of `configs` names, with its size; with --delete, delete it."""
-    import shutil
-
     import yaml
 
     from amun_steps.experiment import load

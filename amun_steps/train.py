@@ -15,7 +15,7 @@ from amun_steps.data import Dataset, load, write_arrays
 from amun_steps.device import device, images_on
 from amun_steps.fit import Member, Recipe, Samples, Schedule, fit
 from amun_steps.seeds import seed_of
-from amun_steps.store import Output, main, step
+from amun_steps.store import Output, Partial, main, step
 from amun_steps.subsets import load_forget, load_inclusion
 
 
@@ -31,12 +31,19 @@ class Training:
 
 @step
 def originals(
-    *, dataset: Path, training: Training, count: int, stack: int = 8, models: Output, outputs: Output
+    *,
+    dataset: Path,
+    training: Training,
+    count: int,
+    stack: int = 8,
+    models: Output,
+    outputs: Output,
+    partial: Partial = None,
 ) -> None:
     """Train `count` models on D; `models` gets the stack, `outputs` their logits for every sample."""
     data = load(dataset)
     names = [("original", o) for o in range(count)]
-    trained, losses = _train(data, [data.train] * count, names, training, stack)
+    trained, losses = _train(data, [data.train] * count, names, training, stack, partial)
     stacks.save(trained, models)
     numbers = {"original": range(count), "set": [-1] * count, "run": [-1] * count}
     write_outputs(outputs, trained, images_on(data, device()), losses, seed=_seeds(training, names), **numbers)
@@ -54,12 +61,13 @@ def retrained(
     stack: int = 8,
     models: Output,
     outputs: Output,
+    partial: Partial = None,
 ) -> None:
     """Train `count` models on D_R = D - D_F for forget set `set` (the last one is tuning's): the gold standard."""
     data = load(dataset)
     remain = data.train & ~load_forget(forget)[set]
     names = [("retrained", forget_name, set, k) for k in range(count)]
-    trained, losses = _train(data, [remain] * count, names, training, stack)
+    trained, losses = _train(data, [remain] * count, names, training, stack, partial)
     stacks.save(trained, models)
     numbers = {"original": [-1] * count, "set": [set] * count, "run": range(count)}
     write_outputs(outputs, trained, images_on(data, device()), losses, seed=_seeds(training, names), **numbers)
@@ -67,18 +75,30 @@ def retrained(
 
 @step
 def references(
-    *, dataset: Path, inclusion: Path, members: list[int], training: Training, stack: int = 8, models: list[Output]
+    *,
+    dataset: Path,
+    inclusion: Path,
+    members: list[int],
+    training: Training,
+    stack: int = 8,
+    models: list[Output],
+    partial: Partial = None,
 ) -> None:
     """Train reference models `members`, each on its row of the inclusion matrix; one file of `models` each."""
     data = load(dataset)
     included = load_inclusion(inclusion)[members]
-    trained, _ = _train(data, included, [("reference", r) for r in members], training, stack)
+    trained, _ = _train(data, included, [("reference", r) for r in members], training, stack, partial)
     for row, path in enumerate(models):
         stacks.save(trained[row : row + 1], path)
 
 
 def _train(
-    data: Dataset, members: Sequence[np.ndarray], names: Sequence[tuple], training: Training, size: int
+    data: Dataset,
+    members: Sequence[np.ndarray],
+    names: Sequence[tuple],
+    training: Training,
+    size: int,
+    partial: Path | None,
 ) -> tuple[stacks.Stack, np.ndarray]:
     """One model per row of `members` (models, N) bool, from initialisations of their own, `size` models at a time.
 
@@ -98,7 +118,8 @@ def _train(
             samples = Samples.of(index, labels[index])
             seed = seed_of(training.seed, *name, "order")
             fits.append(Member(lambda _, samples=samples: [samples], training.schedule, seed))
-        losses.append(fit(part, pool, fits, training.recipe).numpy())
+        checkpoint = partial and partial / f"models{start}to{start + part.size - 1}.safetensors"
+        losses.append(fit(part, pool, fits, training.recipe, checkpoint=checkpoint).numpy())
         trained.append(part)
     return stacks.concatenate(trained), np.concatenate(losses)
 

@@ -15,7 +15,7 @@ from amun_steps.addresses import canonical
 from amun_steps.fit import Schedule
 from amun_steps.judge import Judge, load_judge
 from amun_steps.metrics import GAP_METRICS, average_gap
-from amun_steps.store import Output, main, step
+from amun_steps.store import Output, Partial, main, step
 from amun_steps.unlearn import Choice, Run, Unlearner, Unlearning
 
 CRITERION = (*GAP_METRICS, "ft_auc")
@@ -39,6 +39,7 @@ def tune(
     stack: int = 32,
     grid_file: Output,
     best: Output,
+    partial: Partial = None,
 ) -> None:
     """Try every choice of `grid` on the tuning set from the originals numbered `on`; the least Avg. Gap wins.
 
@@ -57,7 +58,7 @@ def tune(
     measured = np.concatenate(
         [
             _measure(judge, models.predict(unlearner.images).numpy(), unlearner.forget[tuning])
-            for models, _ in unlearner.run(plan, stack)
+            for models, _ in unlearner.run(plan, stack, partial)
         ]
     )
     gaps = average_gap(measured, standard)

@@ -19,7 +19,7 @@ from amun_steps.device import device, images_on
 from amun_steps.fit import Member, Recipe, Samples, Schedule, fit
 from amun_steps.methods import Request, Update
 from amun_steps.seeds import seed_of
-from amun_steps.store import Output, main, step
+from amun_steps.store import Output, Partial, main, step
 from amun_steps.subsets import load_forget
 from amun_steps.train import write_outputs
 
@@ -75,7 +75,9 @@ class Unlearner:
         self.labels = torch.from_numpy(self.data.labels)
         self.unlearn = importlib.import_module(f"amun_steps.methods.{unlearning.method}").unlearn
 
-    def run(self, runs: Sequence[Run], size: int) -> Iterator[tuple[stacks.Stack, np.ndarray]]:
+    def run(
+        self, runs: Sequence[Run], size: int, partial: Path | None = None
+    ) -> Iterator[tuple[stacks.Stack, np.ndarray]]:
         """For each part of `size` runs: the unlearned models and their (models, epochs) training loss."""
         pool, adversarial = self._pool({(r.original, r.set) for r in runs})
         updates: dict[str, Update] = {}
@@ -89,7 +91,8 @@ class Unlearner:
                     updates[key] = self.unlearn(request, **r.choice.hyperparameters)
                 members.append(Member(schedule=r.choice.schedule, seed=self.seed_of(r), **vars(updates[key])))
             models = self.originals[[r.original for r in part]]
-            losses = fit(models, pool, members, self.unlearning.recipe)
+            checkpoint = partial and partial / f"runs{start}to{start + models.size - 1}.safetensors"
+            losses = fit(models, pool, members, self.unlearning.recipe, checkpoint=checkpoint)
             yield models, losses.numpy()
 
     def seed_of(self, run: Run) -> int:
@@ -140,6 +143,7 @@ def unlearn(
     stack: int = 32,
     models: Output,
     outputs: Output,
+    partial: Partial = None,
 ) -> None:
     """Run a method with its tuned choice for every original x forget set x `runs` repetitions, `stack` at a time.
 
@@ -151,7 +155,7 @@ def unlearn(
     unlearner = Unlearner(dataset, originals, forget, forget_name, adversarial, unlearning)
     reported = range(len(unlearner.forget) - 1)  # the last set is tuning's
     plan = [Run(o, s, r, choice) for s in reported for o in range(unlearner.originals.size) for r in range(runs)]
-    parts, losses = zip(*unlearner.run(plan, stack), strict=True)
+    parts, losses = zip(*unlearner.run(plan, stack, partial), strict=True)
     unlearned = stacks.concatenate(parts)
     stacks.save(unlearned, models)
     numbers = {name: [getattr(r, name) for r in plan] for name in ("original", "set", "run")}

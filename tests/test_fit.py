@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional as F
 from toy import CPU, SMALL, images, models, recipe
 
-from amun_steps.fit import Augmentation, Member, Samples, Schedule, augment, fit, sgd_step
+from amun_steps import checkpoint
+from amun_steps.fit import Augmentation, Member, Samples, Schedule, augment, cross_entropy, fit, sgd_step
 from amun_steps.stack import Stack, build, concatenate, initialise, load, save
 
 
@@ -147,6 +148,58 @@ def test_augment_crops_and_mirrors_as_told():
     assert torch.equal(out[0, 0], x[0, 0])
     assert torch.equal(out[0, 1], padded[1, :, 0:5, 2:8])
     assert torch.equal(out[0, 2], padded[2, :, 2:7, 1:7].flip(-1))
+
+
+class InterruptionError(Exception):
+    """What a preempted job's fit ends with."""
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_fit_that_is_interrupted_goes_on_to_the_same_bits(tmp_path, monkeypatch, epochs):
+    """Stopped in the middle of the epoch after `epochs` whole ones, then called again; losses and buffers too."""
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
+    pool, labels = images(60)
+    plan = recipe(epochs=5, augmentation=Augmentation(crop_padding=1, flip=True))
+    members = [learn(torch.arange(n), labels, seed=n) for n in (60, 52)]
+    whole = models(2)
+    losses = fit(whole, pool, members, plan)
+    steps = []
+
+    def dies(forward, x, y):
+        steps.append(1)
+        if len(steps) > epochs * 5 + 2:  # 4 steps an epoch, the last of them for each member alone
+            raise InterruptionError
+        return cross_entropy(forward, x, y)
+
+    path = tmp_path / "partial" / "models.safetensors"
+    with pytest.raises(InterruptionError):
+        fit(models(2), pool, members, plan, objective=dies, checkpoint=path)
+    steps.clear()
+    resumed = models(2)
+
+    def counts(forward, x, y):
+        steps.append(1)
+        return cross_entropy(forward, x, y)
+
+    found = fit(resumed, pool, members, plan, objective=counts, checkpoint=path)
+    assert len(steps) == 5 * (5 - epochs)  # the epochs that were done were not done again
+    assert torch.equal(resumed.weights, whole.weights)
+    assert torch.equal(found, losses)
+    assert all(torch.equal(resumed.buffers[name], value) for name, value in whole.buffers.items())
+    # a finished one is not trained again either
+    again = models(2)
+    fit(again, pool, members, plan, objective=dies, checkpoint=path)
+    assert torch.equal(again.weights, whole.weights)
+
+
+def test_bfloat16_changes_a_fit_a_little_and_keeps_float32_weights():
+    pool, labels = images(64)
+    exact, rounded = models(1), models(1)
+    fit(exact, pool, [learn(torch.arange(64), labels)], recipe())
+    fit(rounded, pool, [learn(torch.arange(64), labels)], recipe(precision="bfloat16"))
+    assert rounded.weights.dtype == torch.float32
+    apart = (exact.weights - rounded.weights).norm() / exact.weights.norm()
+    assert 1e-5 < apart < 0.1
 
 
 def test_samples_that_are_not_augmented_stay_as_they_are():

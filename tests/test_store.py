@@ -138,6 +138,25 @@ def test_a_step_that_is_killed_leaves_no_file_under_its_name(tmp_path):
     assert not (tmp_path / "out.txt").exists()
 
 
+@store.step
+def in_two_attempts(*, output: store.Output, partial: store.Partial = None) -> None:
+    done = partial / "half"
+    if not done.exists():
+        partial.mkdir()
+        done.write_text("half")
+        raise KeyboardInterrupt
+    output.write_text(done.read_text() + " and whole")
+
+
+def test_partial_work_outlives_an_interruption_and_no_more(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        in_two_attempts(output=tmp_path / "out.txt")
+    assert not (tmp_path / "out.txt").exists()
+    in_two_attempts(output=tmp_path / "out.txt")
+    assert (tmp_path / "out.txt").read_text() == "half and whole"
+    assert sorted(os.listdir(tmp_path)) == ["out.txt", "out.txt.json"]
+
+
 def test_a_step_refuses_other_code_than_its_address_is_for(tmp_path):
     """Code that is edited while a workflow runs must not be what lies at the address of the code before."""
     output = tmp_path / "dataset.h5"

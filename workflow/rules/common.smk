@@ -2,6 +2,7 @@
 import os
 import shlex
 import sys
+import tempfile
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -103,3 +104,13 @@ def scored_outputs(wildcards):
         [f"set{s}.h5" for s in range(sets)] if stages["models"].kind == "retrained" else [f"{stages['models'].kind}.h5"]
     )
     return of("scores", "models", *names)(wildcards)
+
+
+# Newer than every view that was made before; it exists as long as Snakemake runs.
+NOW = tempfile.NamedTemporaryFile(prefix="newer-than-a-stale-view-")
+
+
+def stale(view, shown):
+    """Input that is newer than a view which is there but shows something else; none where it shows what it should."""
+    path = Path(shown)
+    return [NOW.name] if path.is_file() and not path.with_name(f".{view.slug}").is_file() else []

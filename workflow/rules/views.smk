@@ -5,18 +5,20 @@ RUNS = PLAN.runs()
 
 rule runs:
     input:
-        [ancient(scores.file("runs.csv")) for scores in RUNS.builds_on.values()],
+        runs=[ancient(scores.file("runs.csv")) for scores in RUNS.builds_on.values()],
+        stale=stale(RUNS, "results/runs.csv"),
     output:
         csv="results/runs.csv",
         made=touch(f"results/.{RUNS.slug}"),
     log:
         "results/logs/runs.log",
+    localrule: True
     conda:
         "../envs/steps.yaml"
     params:
         options=RUNS.options,
     shell:
-        "rm -f results/.runs-* && python -m amun_steps.runs {params.options} --runs {input} --output {output.csv} &> {log}"
+        "rm -f results/.runs-* && python -m amun_steps.runs {params.options} --runs {input.runs} --output {output.csv} &> {log}"
 
 
 for table in map(PLAN.table, config["tables"]):
@@ -25,7 +27,8 @@ for table in map(PLAN.table, config["tables"]):
         name:
             table.name
         input:
-            [ancient(scores.file("runs.csv")) for scores in table.builds_on.values()],
+            runs=[ancient(scores.file("runs.csv")) for scores in table.builds_on.values()],
+            stale=stale(table, f"results/tables/{table.name}.csv"),
         output:
             csv=f"results/tables/{table.name}.csv",
             markdown=f"results/tables/{table.name}.md",
@@ -33,11 +36,12 @@ for table in map(PLAN.table, config["tables"]):
             made=touch(f"results/tables/.{table.slug}"),
         log:
             f"results/logs/{table.name}.log",
+        localrule: True
         conda:
             "../envs/steps.yaml"
         params:
             options=table.options,
             older=f"results/tables/.{table.name}-*",
         shell:
-            "rm -f {params.older} && python -m amun_steps.tables --runs {input} {params.options}"
+            "rm -f {params.older} && python -m amun_steps.tables --runs {input.runs} {params.options}"
             " --csv {output.csv} --markdown-file {output.markdown} --latex-file {output.latex} &> {log}"
