@@ -51,11 +51,12 @@ class Stage:
         """The path of one of the stage's files."""
         return (self.folder / name).as_posix()
 
-    @property
-    def options(self) -> str:
-        """The stage's parameters as options of its step's command line, quoted for a shell, and the code it is for."""
+    def options(self, *names: str) -> str:
+        """The stage's parameters (those of `names`, or all) as options of a step, quoted for a shell, and its code."""
         words = ["--planned-code", ",".join(self.code), fingerprint(self.code)]
         for name, value in self.parameters.items():
+            if names and name not in names:
+                continue
             words.append("--" + name.replace("_", "-"))
             if isinstance(value, list):
                 words += map(str, value)
@@ -259,7 +260,7 @@ def _plan_family(
             kind="tuned",
             name=f"{method}-{access}-{family}-tuned",
             parameters={**run, **judge, "grid": grid, "on": config["tuning"]["originals"]},
-            code=["amun_steps.tune", *code],
+            code=["amun_steps.tune", "amun_steps.grid", *code],
             builds_on={**reads, "retrained": retrained, "signals": signals},
             inside=originals,
         )

@@ -151,7 +151,7 @@ def unlearn(
     model, the numbers of its `original`, `set` and `run`.
     """
     chosen = json.loads(tuned.read_text())
-    choice = Choice(Schedule(**chosen["schedule"]), chosen["hyperparameters"])
+    choice = Choice(Schedule(chosen["learning_rate"], chosen["step"]), chosen["hyperparameters"])
     unlearner = Unlearner(dataset, originals, forget, forget_name, adversarial, unlearning)
     reported = range(len(unlearner.forget) - 1)  # the last set is tuning's
     plan = [Run(o, s, r, choice) for s in reported for o in range(unlearner.originals.size) for r in range(runs)]

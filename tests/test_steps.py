@@ -14,6 +14,7 @@ from amun_steps import stack as stacks
 from amun_steps.adversarial import Attack, Search, adversarial, load_adversarial
 from amun_steps.data import dataset, load
 from amun_steps.fit import Schedule
+from amun_steps.grid import choices, choose, part_of
 from amun_steps.judge import load_judge
 from amun_steps.metrics import average_gap
 from amun_steps.mia import rmia
@@ -165,7 +166,7 @@ def test_a_method_sees_the_remain_set_only_with_access(made, remain, expected):
 
 def test_unlearning_writes_every_run_and_its_numbers(made, tmp_path):
     chosen = tmp_path / "best.json"
-    chosen.write_text(json.dumps({"schedule": {"learning_rate": 0.01, "step": None}, "hyperparameters": {}}))
+    chosen.write_text(json.dumps({"learning_rate": 0.01, "step": None, "hyperparameters": {}}))
     options = {"tuned": chosen, "unlearning": unlearning("rl"), "runs": 2, "stack": 3}
     files = {"models": tmp_path / "u.safetensors", "outputs": tmp_path / "u.h5"}
     unlearn(**inputs(made, adversarial=False), **options, **files)
@@ -179,15 +180,25 @@ def test_unlearning_writes_every_run_and_its_numbers(made, tmp_path):
     assert len({tuple(w.tolist()) for w in models.weights[:, :50]}) == 8
 
 
-def test_tuning_keeps_the_whole_grid_and_takes_the_least_gap(made, tmp_path):
-    files = {"grid_file": tmp_path / "grid.csv", "best": tmp_path / "best.json"}
+def tuned(made, where, grid, on, parts=2) -> tuple[pd.DataFrame, dict]:
+    """The whole grid and the choice, by way of the parts."""
     judged = {"signals": made("signals.h5"), "signal": SIGNAL, "gamma": 2.0, "retrained": made("set2.h5")}
-    tune(**inputs(made), **judged, unlearning=unlearning(), grid=GRID, on=[0, 1], **files)
-    grid, best = pd.read_csv(files["grid_file"]), json.loads(files["best"].read_text())
+    files = [where / f"part{part}of{parts}.csv" for part in range(parts)]
+    for part, output in enumerate(files):
+        options = {"unlearning": unlearning(), "grid": grid, "on": on, "part": part, "parts": parts}
+        tune(**inputs(made), **judged, **options, output=output)
+    choose(parts=files, grid=grid, on=on, whole=where / "grid.csv", best=where / "best.json")
+    return pd.read_csv(where / "grid.csv"), json.loads((where / "best.json").read_text())
+
+
+def test_tuning_keeps_the_whole_grid_and_takes_the_least_gap(made, tmp_path):
+    grid, best = tuned(made, tmp_path, GRID, on=[0, 1])
     assert len(grid) == 2 * 2 * 2
     means = grid.groupby(["learning_rate", "include_forget"]).average_gap.mean()
     assert best["average_gap"] == pytest.approx(means.min(), abs=1e-5)
-    assert (best["schedule"]["learning_rate"], best["hyperparameters"]["include_forget"]) == means.idxmin()
+    assert (best["learning_rate"], best["hyperparameters"]["include_forget"]) == means.idxmin()
+    assert best["step"] is None
+    assert best["choices"] == 4
     # one row, by hand: the run's own metrics on the tuning set against those of the retrained models
     judge = load_judge(made("dataset.h5"), made("signals.h5"), SIGNAL, 2.0)
     unlearner = Unlearner(**inputs(made), unlearning=unlearning())
@@ -207,12 +218,23 @@ def test_tuning_keeps_the_whole_grid_and_takes_the_least_gap(made, tmp_path):
 
 
 def test_a_grid_that_diverges_everywhere_is_reported_not_raised(made, tmp_path):
-    files = {"grid_file": tmp_path / "grid.csv", "best": tmp_path / "best.json"}
-    judged = {"signals": made("signals.h5"), "signal": SIGNAL, "gamma": 2.0, "retrained": made("set2.h5")}
-    grid = GRID | {"learning_rate": [1e30], "include_forget": [True]}
-    tune(**inputs(made), **judged, unlearning=unlearning(), grid=grid, on=[0], **files)
-    assert json.loads(files["best"].read_text())["average_gap"] is None
-    assert pd.read_csv(files["grid_file"]).average_gap.isna().all()
+    grid, best = tuned(made, tmp_path, GRID | {"learning_rate": [1e30], "include_forget": [True]}, on=[0], parts=1)
+    assert best["average_gap"] is None
+    assert grid.average_gap.isna().all()
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 7, 12])
+def test_the_parts_of_a_grid_are_the_grid(parts):
+    grid = {"step": [None, 1, 5], "learning_rate": [0.1, 0.01], "mask_ratio": [0.1, 0.9]}
+    together = [choice for part in range(parts) for choice in part_of(grid, part, parts)]
+    assert together == choices(grid)
+    assert len({json.dumps(choice) for choice in together}) == 12
+
+
+def test_parts_that_are_not_the_whole_grid_are_an_error(made, tmp_path):
+    tuned(made, tmp_path, GRID, on=[0])
+    with pytest.raises(ValueError, match="found 2 trials in 1 parts, expected 4 choices on 1 originals"):
+        choose(parts=[tmp_path / "part0of2.csv"], grid=GRID, on=[0], whole=tmp_path / "g", best=tmp_path / "b")
 
 
 def scored(made, tmp_path, *outputs) -> pd.DataFrame:

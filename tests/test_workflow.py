@@ -23,7 +23,8 @@ ALL = {
     "signals": 1,
     "retrained": 2,
     "adversarial": 2,
-    "tune": 3,
+    "tune": 6,
+    "choose": 3,
     "unlearn": 3,
     "score": 5,
     "runs": 1,
@@ -109,25 +110,26 @@ def test_a_comment_in_any_step_runs_nothing(copy):
 
 def test_one_method_s_loss_runs_that_method_its_scores_and_the_views(copy):
     edit(copy / "amun_steps" / "methods" / "ft.py", "[request.remain]", "[request.remain, request.remain]")
-    assert planned(copy) == {"tune": 1, "unlearn": 1, "score": 1, "runs": 1, "table1": 1, "all": 1}
+    assert planned(copy) == {"tune": 2, "choose": 1, "unlearn": 1, "score": 1, "runs": 1, "table1": 1, "all": 1}
 
 
 def test_a_method_s_code_runs_the_methods_that_are_built_on_it(copy):
     edit(copy / "amun_steps" / "methods" / "amun.py", "if include_forget:", "if not include_forget:")
-    assert planned(copy) == {"tune": 2, "unlearn": 2, "score": 2, "runs": 1, "table1": 1, "all": 1}
+    assert planned(copy) == {"tune": 4, "choose": 2, "unlearn": 2, "score": 2, "runs": 1, "table1": 1, "all": 1}
 
 
 def test_the_attack_runs_what_builds_on_the_adversarial_sets(copy):
     edit(copy / CONFIG, "steps: 50", "steps: 40")
     assert planned(copy) == {
-        "adversarial": 2, "tune": 2, "unlearn": 2, "score": 2, "runs": 1, "table1": 1, "all": 1
+        "adversarial": 2, "tune": 4, "choose": 2, "unlearn": 2, "score": 2, "runs": 1, "table1": 1, "all": 1
     }  # fmt: skip
 
 
 def test_models_per_job_and_per_stack_are_no_part_of_an_address(copy):
     edit(copy / CONFIG, "references_per_job: 2", "references_per_job: 4")
+    edit(copy / CONFIG, "trials_per_job: 1", "trials_per_job: 2")
     edit(copy / CONFIG, "stack: 4", "stack: 3")
-    assert {rule for rule in planned(copy) if rule not in ("runs", "table1", "all")} == set()
+    assert planned(copy) == {}
 
 
 def test_a_value_changed_and_changed_back_computes_nothing_again(copy):

@@ -11,6 +11,8 @@ rule adversarial:
         "results/logs/{dataset}/{originals}/{adversarial}/original{original}.log",
     conda:
         "../envs/steps.yaml"
+    resources:
+        **worth("adversarial"),
     params:
         options=options("adversarial"),
     shell:

@@ -8,7 +8,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir).parent))  # a checkout works without being installed
-from amun_steps import addresses, experiment, store
+from amun_steps import addresses, experiment, grid, store
 from amun_steps.config import ConfigError
 
 try:
@@ -17,9 +17,7 @@ except ConfigError as error:
     raise WorkflowError(f"{', '.join(map(str, workflow.configfiles))}: {error}") from None
 
 STORE = store.STORE.as_posix()
-REFERENCES_PER_JOB = config["jobs"]["references_per_job"]
-# A resource, not a parameter: it changes speed, so it must not run anything again.
-STACK = config["jobs"]["stack"]
+JOBS = config["jobs"]
 
 # `python` in a rule is the Python that runs Snakemake, unless the steps were given an environment of their own.
 if not workflow.deployment_settings.deployment_method:
@@ -62,14 +60,22 @@ def of(slug, role, *names):
     return files
 
 
-def options(slug):
-    """Params function: the parameters of the stage named by wildcard `slug` as command-line options."""
-    return lambda wildcards: stage(wildcards, slug).options
+def options(slug, *names):
+    """Params function: the parameters of the stage named by wildcard `slug`, or those of `names`, as options."""
+    return lambda wildcards: stage(wildcards, slug).options(*names)
+
+
+def worth(kind):
+    """Resources of a job of one kind of stage. Not parameters: they change speed and cost, and run nothing again."""
+    wanted = {"stack": JOBS["stack"], "runtime": JOBS["minutes"][kind], "mem_mb": JOBS["memory_mb"]}
+    if JOBS["gpus"] and kind in ("originals", "references", "retrained", "signals", "adversarial", "tune", "unlearn"):
+        wanted["gpu"] = JOBS["gpus"]
+    return wanted
 
 
 def reference_jobs():
     """The number of reference models, and the first one of a job, for every job that trains reference models."""
-    return [(n, first) for n in sorted(set(PLAN.reference_counts)) for first in range(0, n, REFERENCES_PER_JOB)]
+    return [(n, first) for n in sorted(set(PLAN.reference_counts)) for first in range(0, n, JOBS["references_per_job"])]
 
 
 def reference_models(wildcards):
@@ -88,6 +94,14 @@ def adversarial_sets(slug):
         return of(slug, "adversarial", *(f"original{o}.h5" for o in range(count)))(wildcards)
 
     return files
+
+
+def tuning_parts(wildcards):
+    """Input function: the parts that a method's grid is cut into, by the number of trials that a job is worth."""
+    tuned = stage(wildcards, "tuned")
+    choices, originals = len(grid.choices(tuned.parameters["grid"])), len(tuned.parameters["on"])
+    parts = min(choices, -(-choices * originals // JOBS["trials_per_job"]))
+    return [ancient(tuned.file(f"part{part}of{parts}.csv")) for part in range(parts)]
 
 
 def tuning_retrained(wildcards):

@@ -8,6 +8,8 @@ rule dataset:
         "results/logs/{dataset}/dataset.log",
     conda:
         "../envs/steps.yaml"
+    resources:
+        **worth("dataset"),
     params:
         options=options("dataset"),
     shell:
@@ -23,6 +25,8 @@ rule forget:
         "results/logs/{dataset}/{forget}.log",
     conda:
         "../envs/steps.yaml"
+    resources:
+        **worth("dataset"),
     params:
         options=options("forget"),
     shell:
@@ -38,6 +42,8 @@ rule inclusion:
         "results/logs/{dataset}/{inclusion}.log",
     conda:
         "../envs/steps.yaml"
+    resources:
+        **worth("dataset"),
     params:
         options=options("inclusion"),
     shell:

@@ -12,7 +12,7 @@ rule originals:
     conda:
         "../envs/steps.yaml"
     resources:
-        stack=STACK,
+        **worth("originals"),
     params:
         options=options("originals"),
     shell:
@@ -32,7 +32,7 @@ rule retrained:
     conda:
         "../envs/steps.yaml"
     resources:
-        stack=STACK,
+        **worth("retrained"),
     params:
         options=options("retrained"),
     shell:
@@ -43,7 +43,7 @@ rule retrained:
 # One rule for each job's share of the reference models: every model is a file of its own, so that their number in a job
 # can be changed without losing the ones that are there.
 for count, first in reference_jobs():
-    members = range(first, min(first + REFERENCES_PER_JOB, count))
+    members = range(first, min(first + JOBS["references_per_job"], count))
 
     rule:
         name:
@@ -60,7 +60,7 @@ for count, first in reference_jobs():
         conda:
             "../envs/steps.yaml"
         resources:
-            stack=STACK,
+            **worth("references"),
         params:
             options=options("references"),
         shell:
@@ -80,7 +80,7 @@ rule signals:
     conda:
         "../envs/steps.yaml"
     resources:
-        stack=STACK,
+        **worth("signals"),
     params:
         options=options("signals"),
     shell:

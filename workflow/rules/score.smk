@@ -14,6 +14,8 @@ rule score:
         "results/logs/{dataset}/{models}/{scores}.log",
     conda:
         "../envs/steps.yaml"
+    resources:
+        **worth("score"),
     params:
         options=options("scores"),
     shell:

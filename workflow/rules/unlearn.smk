@@ -10,20 +10,38 @@ rule tune:
         retrained=tuning_retrained,
         signals=of("tuned", "signals", "signals.h5"),
     output:
-        grid=f"{STORE}/{{dataset}}/{{originals}}/{{tuned}}/grid.csv",
-        best=f"{STORE}/{{dataset}}/{{originals}}/{{tuned}}/best.json",
+        f"{STORE}/{{dataset}}/{{originals}}/{{tuned}}/part{{part}}of{{parts}}.csv",
     log:
-        "results/logs/{dataset}/{originals}/{tuned}.log",
+        "results/logs/{dataset}/{originals}/{tuned}/part{part}of{parts}.log",
     conda:
         "../envs/steps.yaml"
     resources:
-        stack=STACK,
+        **worth("tune"),
     params:
         options=options("tuned"),
     shell:
         "python -m amun_steps.tune --dataset {input.dataset} --originals {input.originals} --forget {input.forget}"
         " --adversarial {input.adversarial} --retrained {input.retrained} --signals {input.signals} {params.options}"
-        " --stack {resources.stack} --grid-file {output.grid} --best {output.best} &> {log}"
+        " --part {wildcards.part} --parts {wildcards.parts} --stack {resources.stack} --output {output} &> {log}"
+
+
+rule choose:
+    input:
+        parts=tuning_parts,
+    output:
+        whole=f"{STORE}/{{dataset}}/{{originals}}/{{tuned}}/grid.csv",
+        best=f"{STORE}/{{dataset}}/{{originals}}/{{tuned}}/best.json",
+    log:
+        "results/logs/{dataset}/{originals}/{tuned}/choose.log",
+    conda:
+        "../envs/steps.yaml"
+    resources:
+        **worth("score"),
+    params:
+        options=options("tuned", "grid", "on"),
+    shell:
+        "python -m amun_steps.grid --parts {input.parts} {params.options} --whole {output.whole} --best {output.best}"
+        " &> {log}"
 
 
 rule unlearn:
@@ -41,7 +59,7 @@ rule unlearn:
     conda:
         "../envs/steps.yaml"
     resources:
-        stack=STACK,
+        **worth("unlearn"),
     params:
         options=options("unlearned"),
     shell:

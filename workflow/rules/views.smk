@@ -16,7 +16,7 @@ rule runs:
     conda:
         "../envs/steps.yaml"
     params:
-        options=RUNS.options,
+        options=RUNS.options(),
     shell:
         "rm -f results/.runs-* && python -m amun_steps.runs {params.options} --runs {input.runs} --output {output.csv} &> {log}"
 
@@ -40,7 +40,7 @@ for table in map(PLAN.table, config["tables"]):
         conda:
             "../envs/steps.yaml"
         params:
-            options=table.options,
+            options=table.options(),
             older=f"results/tables/.{table.name}-*",
         shell:
             "rm -f {params.older} && python -m amun_steps.tables --runs {input.runs} {params.options}"

@@ -1,0 +1,51 @@
+"""Step: the choice that wins a method's tuning, from the grid's parts (paper, Appendix C)."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from amun_steps.store import Output, main, step
+
+
+def choices(grid: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    """All combinations of the grid's values, in the order of its sorted keys: `learning_rate`, `step` and the rest."""
+    names = sorted(grid)
+    return [dict(zip(names, values, strict=True)) for values in itertools.product(*(grid[name] for name in names))]
+
+
+def part_of(grid: dict[str, list[Any]], part: int, parts: int) -> list[dict[str, Any]]:
+    """The choices of one part of the grid when it is cut into `parts`, numbered from 0."""
+    everything = choices(grid)
+    return everything[len(everything) * part // parts : len(everything) * (part + 1) // parts]
+
+
+@step
+def choose(*, parts: list[Path], grid: dict[str, list[Any]], on: list[int], whole: Output, best: Output) -> None:
+    """Put the parts of a grid together in `whole` (CSV) and write the choice with the least Avg. Gap to `best` (JSON).
+
+    A choice's gap is its mean over the originals numbered `on`. One that diverges on any of them cannot win; where all
+    do, the first is taken. Raises ValueError for parts that are not the whole grid.
+    """
+    rows = pd.concat([pd.read_csv(path, dtype=str) for path in parts], ignore_index=True)
+    everything = choices(grid)
+    if len(rows) != len(everything) * len(on):
+        raise ValueError(
+            f"{parts[0].parent}: found {len(rows)} trials in {len(parts)} parts, expected {len(everything)} choices on"
+            f" {len(on)} originals; delete the parts, and they are made again"
+        )
+    rows.to_csv(whole, index=False, lineterminator="\n")
+    gaps = rows.average_gap.astype(float).to_numpy().reshape(len(everything), len(on)).mean(axis=1)
+    winner = 0 if np.isnan(gaps).all() else int(np.nanargmin(gaps))
+    hyperparameters = dict(everything[winner])
+    schedule = {name: hyperparameters.pop(name) for name in ("learning_rate", "step")}
+    gap = None if np.isnan(gaps[winner]) else round(float(gaps[winner]), 6)
+    chosen = {**schedule, "hyperparameters": hyperparameters, "average_gap": gap, "choices": len(everything)}
+    best.write_text(json.dumps(chosen, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(choose)
