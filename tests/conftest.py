@@ -1,4 +1,16 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+from running import clone, snakemake
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Path:
+    """A clone with all results of the tiny config, made with two cores."""
+    where = clone(tmp_path_factory.mktemp("workflow"))
+    snakemake(where, "--cores", "2")
+    return where

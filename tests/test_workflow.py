@@ -2,17 +2,13 @@
 
 import os
 import random
-import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from running import CONFIG, clone, edit, planned, snakemake, views
 
-REPOSITORY = Path(__file__).parent.parent
-CONFIG = "tests/tiny.yaml"
 ALL = {
     "dataset": 1,
     "forget": 1,
@@ -33,58 +29,15 @@ ALL = {
 }
 
 
-def clone(to: Path) -> Path:
-    """A copy of the working tree's sources, without results."""
-    for name in ("amun_steps", "workflow", "config", "tests"):
-        shutil.copytree(REPOSITORY / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
-    return to
-
-
-def snakemake(where: Path, *arguments: str) -> str:
-    """Run Snakemake as a user does; its output. Fails with that output when it fails."""
-    command = [sys.executable, "-m", "snakemake", "--configfile", CONFIG, *arguments]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
-    done = subprocess.run(command, cwd=where, env=environment, text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def planned(where: Path) -> dict[str, int]:
-    """How many jobs of each rule Snakemake would run."""
-    output = snakemake(where, "--dry-run", "--cores", "1", "--quiet", "rules")
-    if "Nothing to be done" in output:
-        return {}
-    table = re.search(r"^job +count\n[- ]+\n(.*?)^total", output, re.MULTILINE | re.DOTALL)
-    assert table, output
-    return {name: int(count) for name, count in (line.split() for line in table[1].strip().splitlines())}
-
-
-def edit(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert text.count(old) == 1, (path, old)
-    path.write_text(text.replace(old, new))
-
-
-def views(where: Path) -> dict[str, bytes]:
-    """The tables and runs.csv, byte for byte."""
-    files = [where / "results" / "runs.csv", *sorted((where / "results" / "tables").glob("*"))]
-    return {path.name: path.read_bytes() for path in files if path.suffix != ".json"}
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
-    """A clone with all results of the tiny config, made with two cores."""
-    where = clone(tmp_path_factory.mktemp("workflow"))
-    assert planned(where) == ALL
-    snakemake(where, "--cores", "2")
-    return where
-
-
 @pytest.fixture
 def copy(finished, tmp_path) -> Path:
     """A copy of the finished clone, with its results and Snakemake's own records, to be changed by one test."""
     shutil.copytree(finished, tmp_path / "copy", symlinks=True)
     return tmp_path / "copy"
+
+
+def test_everything_is_planned_where_there_is_nothing(tmp_path):
+    assert planned(clone(tmp_path)) == ALL
 
 
 def test_the_results_are_complete(finished):

@@ -1,0 +1,49 @@
+"""Running the real workflow in a clone of its own, as a user does; what several test files share."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parent.parent
+CONFIG = "tests/tiny.yaml"
+
+
+def clone(to: Path) -> Path:
+    """A copy of the working tree's sources, without results."""
+    for name in ("amun_steps", "workflow", "config", "slurm", "tests"):
+        shutil.copytree(REPOSITORY / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return to
+
+
+def snakemake(where: Path, *arguments: str) -> str:
+    """Run Snakemake as a user does; its output. Fails with that output when it fails."""
+    command = [sys.executable, "-m", "snakemake", "--configfile", CONFIG, *arguments]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    done = subprocess.run(command, cwd=where, env=environment, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def planned(where: Path) -> dict[str, int]:
+    """How many jobs of each rule Snakemake would run."""
+    output = snakemake(where, "--dry-run", "--cores", "1", "--quiet", "rules")
+    if "Nothing to be done" in output:
+        return {}
+    table = re.search(r"^job +count\n[- ]+\n(.*?)^total", output, re.MULTILINE | re.DOTALL)
+    assert table, output
+    return {name: int(count) for name, count in (line.split() for line in table[1].strip().splitlines())}
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1, (path, old)
+    path.write_text(text.replace(old, new))
+
+
+def views(where: Path) -> dict[str, bytes]:
+    """The tables and runs.csv, byte for byte."""
+    files = [where / "results" / "runs.csv", *sorted((where / "results" / "tables").glob("*"))]
+    return {path.name: path.read_bytes() for path in files if path.suffix != ".json"}
