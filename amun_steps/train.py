@@ -44,9 +44,8 @@ def originals(
     data = load(dataset)
     names = [("original", o) for o in range(count)]
     trained, losses = _train(data, [data.train] * count, names, training, stack, partial)
-    stacks.save(trained, models)
-    numbers = {"original": range(count), "set": [-1] * count, "run": [-1] * count}
-    write_outputs(outputs, trained, images_on(data, device()), losses, seed=_seeds(training, names), **numbers)
+    numbers = {"original": range(count), "set": [-1] * count, "run": [-1] * count, "seed": _seeds(training, names)}
+    write_models(models, outputs, trained, images_on(data, device()), losses, numbers)
 
 
 @step
@@ -68,9 +67,8 @@ def retrained(
     remain = data.train & ~load_forget(forget)[set]
     names = [("retrained", forget_name, set, k) for k in range(count)]
     trained, losses = _train(data, [remain] * count, names, training, stack, partial)
-    stacks.save(trained, models)
-    numbers = {"original": [-1] * count, "set": [set] * count, "run": range(count)}
-    write_outputs(outputs, trained, images_on(data, device()), losses, seed=_seeds(training, names), **numbers)
+    numbers = {"original": [-1] * count, "set": [set] * count, "run": range(count), "seed": _seeds(training, names)}
+    write_models(models, outputs, trained, images_on(data, device()), losses, numbers)
 
 
 @step
@@ -129,15 +127,24 @@ def _seeds(training: Training, names: Sequence[tuple]) -> list[int]:
     return [seed_of(training.seed, *name, "initialisation") for name in names]
 
 
-def write_outputs(
-    path: Path, models: stacks.Stack, images: Tensor, losses: np.ndarray, choice: str = "{}", **numbers: Sequence[int]
+def write_models(
+    models: Path,
+    outputs: Path,
+    stack: stacks.Stack,
+    images: Tensor,
+    losses: np.ndarray,
+    numbers: dict[str, Sequence[int]],
+    choice: str = "{}",
 ) -> None:
-    """What models say: `logits` (models, N, classes) float32 of every sample and `training_loss` (models, epochs).
+    """Write a stack to `models` and, to `outputs`, what its models say of every sample.
 
-    `numbers` say, for each model, its `original`, `set` and `run`, -1 where there is none, and its `seed`.
+    `outputs` gets `logits` (models, N, classes) float32, `training_loss` (models, epochs) and `numbers`: for each model
+    its `original`, `set` and `run`, -1 where there is none, and its `seed`; `choice` is an attribute of the file.
     """
+    stacks.save(stack, models)
     columns = {name: np.array(values) for name, values in numbers.items()}
-    write_arrays(path, {"logits": models.predict(images).numpy(), "training_loss": losses, **columns}, choice=choice)
+    logits = stack.predict(images).numpy()
+    write_arrays(outputs, {"logits": logits, "training_loss": losses, **columns}, choice=choice)
 
 
 if __name__ == "__main__":

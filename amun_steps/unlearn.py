@@ -21,7 +21,7 @@ from amun_steps.methods import Request, Update
 from amun_steps.seeds import seed_of
 from amun_steps.store import Output, Partial, main, step
 from amun_steps.subsets import load_forget
-from amun_steps.train import write_outputs
+from amun_steps.train import write_models
 
 
 @dataclass(frozen=True)
@@ -156,18 +156,10 @@ def unlearn(
     reported = range(len(unlearner.forget) - 1)  # the last set is tuning's
     plan = [Run(o, s, r, choice) for s in reported for o in range(unlearner.originals.size) for r in range(runs)]
     parts, losses = zip(*unlearner.run(plan, stack, partial), strict=True)
-    unlearned = stacks.concatenate(parts)
-    stacks.save(unlearned, models)
     numbers = {name: [getattr(r, name) for r in plan] for name in ("original", "set", "run")}
-    write_outputs(
-        outputs,
-        unlearned,
-        unlearner.images,
-        np.concatenate(losses),
-        choice=canonical(choice),
-        seed=[unlearner.seed_of(r) for r in plan],
-        **numbers,
-    )
+    numbers["seed"] = [unlearner.seed_of(r) for r in plan]
+    unlearned, losses = stacks.concatenate(parts), np.concatenate(losses)
+    write_models(models, outputs, unlearned, unlearner.images, losses, numbers, choice=canonical(choice))
 
 
 if __name__ == "__main__":
