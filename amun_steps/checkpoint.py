@@ -26,20 +26,19 @@ class Checkpoint:
         self.path = path
         self.began = self.saved = time.monotonic()
 
-    def restore(self, state: dict[str, Tensor]) -> dict[str, Tensor] | None:
-        """What `state` was when the checkpoint was written, on the same devices; None where there is none."""
-        if self.path is None or not self.path.is_file():
-            return None
-        found = load_file(self.path)
-        return {name: found[name].to(tensor.device) for name, tensor in state.items()}
+    def read(self) -> dict[str, Tensor] | None:
+        """The tensors that were written last, on the CPU; None where there are none."""
+        return load_file(self.path) if self.path is not None and self.path.is_file() else None
 
-    def save(self, state: dict[str, Tensor], *, last: bool) -> None:
-        """Write `state` whole or not at all, if the previous one is old enough, or this is the `last` of a long one."""
+    def due(self, *, last: bool) -> bool:
+        """Whether to write now: the previous checkpoint is old enough, or this is the `last` one of a long training."""
         now = time.monotonic()
-        due = now - self.saved >= SECONDS_BETWEEN or (last and now - self.began >= SECONDS_WORTH)
-        if self.path is None or not due:
-            return
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+        old = now - self.saved >= SECONDS_BETWEEN
+        return self.path is not None and (old or (last and now - self.began >= SECONDS_WORTH))
+
+    def write(self, tensors: dict[str, Tensor]) -> None:
+        """Write tensors whole or not at all."""
+        on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(self.path, lambda scratch: save_file(tensors, scratch))
+        write_whole(self.path, lambda scratch: save_file(on_cpu, scratch))
         self.saved = time.monotonic()

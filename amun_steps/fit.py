@@ -169,18 +169,15 @@ def fit(
         pairs = [(members[m].penalty, w) for m, w in zip(group, weights.unbind(), strict=True)]
         return sum(penalty(w, epoch / recipe.epochs) for penalty, w in pairs if penalty is not None)
 
-    def state() -> dict[str, Tensor]:
-        tensors = {"weights": stack.weights, "velocity": velocity, "losses": losses, "epochs": torch.tensor(epoch + 1)}
-        return tensors | stack.buffers | {"generators": torch.stack([g.get_state() for g in generators])}
-
-    epoch, first, saved = -1, 0, Checkpoint(checkpoint)
-    restored = saved.restore(state())
+    state = {"weights": stack.weights, "velocity": velocity, "losses": losses, **stack.buffers}
+    saved, first = Checkpoint(checkpoint), 0
+    restored = saved.read()
     if restored is not None:
-        for name, tensor in state().items():
+        first = int(restored["epochs"])
+        for name, tensor in state.items():
             tensor.copy_(restored[name])
         for generator, bits in zip(generators, restored["generators"], strict=True):
             generator.set_state(bits.clone())  # a view would be read from its storage's start
-        first = int(restored["epochs"])
     for epoch in range(first, recipe.epochs):
         rates = torch.tensor([m.schedule.rate(epoch) for m in members], device=device)[:, None]
         visits = torch.zeros(stack.size)
@@ -194,7 +191,9 @@ def fit(
                     update(group, table, start, stop)
             visits += torch.tensor(lengths)
         losses[:, epoch] /= visits.to(device)
-        saved.save(state(), last=epoch == recipe.epochs - 1)
+        if saved.due(last=epoch == recipe.epochs - 1):
+            bits = torch.stack([generator.get_state() for generator in generators])
+            saved.write(state | {"epochs": torch.tensor(epoch + 1), "generators": bits})
     return losses.cpu()
 
 

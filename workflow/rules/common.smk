@@ -67,9 +67,14 @@ def options(slug, *names):
 
 def worth(kind):
     """Resources of a job of one kind of stage. Not parameters: they change speed and cost, and run nothing again."""
-    wanted = {"stack": JOBS["stack"], "runtime": JOBS["minutes"][kind], "mem_mb": JOBS["memory_mb"]}
-    if JOBS["gpus"] and kind in ("originals", "references", "retrained", "signals", "adversarial", "tune", "unlearn"):
-        wanted |= {"gpu": JOBS["gpus"]} | {name: JOBS[name] for name in ("gpu_model",) if name in JOBS}
+    wanted = {"runtime": JOBS["minutes"][kind], "mem_mb": JOBS["memory_mb"]}
+    if kind in ("dataset", "score"):  # no network is run
+        return wanted
+    wanted["stack"] = JOBS["stack"]
+    if JOBS["gpus"]:
+        wanted["gpu"] = JOBS["gpus"]
+        if "gpu_model" in JOBS:
+            wanted["gpu_model"] = JOBS["gpu_model"]
     return wanted
 
 
