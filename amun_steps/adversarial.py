@@ -19,7 +19,7 @@ from amun_steps.attacks import Forward, norms
 from amun_steps.data import load, write_arrays
 from amun_steps.device import device, images_on
 from amun_steps.seeds import seed_of
-from amun_steps.store import Output, main, step
+from amun_steps.steps import Output, main, step
 
 
 @dataclass(frozen=True)

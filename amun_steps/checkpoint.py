@@ -1,6 +1,6 @@
 """Checkpoints: a training that is interrupted goes on from its last saved epoch, to the same bits.
 
-A checkpoint lies in the step's folder of partial work (see `amun_steps.store.Partial`), whose path has the address of
+A checkpoint lies in the step's folder of partial work (see `amun_steps.steps.Partial`), whose path has the address of
 what is computed, so one of another config or of other code is never picked up.
 """
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from amun_steps.store import write_whole
+from amun_steps.steps import write_whole
 
 SECONDS_BETWEEN = 300.0
 """What an interruption may cost of a training that goes on. It changes when a checkpoint is written, never a result."""

@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from amun_steps.store import Output, main, step
+from amun_steps.steps import Output, main, step
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from amun_steps.store import Output, main, step
+from amun_steps.steps import Output, main, step
 
 
 def choices(grid: dict[str, list[Any]]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from amun_steps.metrics import GAP_METRICS, average_gap
-from amun_steps.store import Output, main, step
+from amun_steps.steps import Output, main, step
 
 FAMILY = ["experiment", "forget"]
 NUMBERS = (*GAP_METRICS, "ft_auc", "mis")

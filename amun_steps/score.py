@@ -12,7 +12,7 @@ from amun_steps.data import write_arrays
 from amun_steps.judge import load_judge
 from amun_steps.mia import mis
 from amun_steps.seeds import seed_of
-from amun_steps.store import Output, main, step
+from amun_steps.steps import Output, main, step
 from amun_steps.subsets import load_forget
 
 

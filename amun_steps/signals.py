@@ -9,7 +9,7 @@ from amun_steps import stack as stacks
 from amun_steps.data import load, write_arrays
 from amun_steps.device import device, images_on
 from amun_steps.mia import rmia
-from amun_steps.store import Output, main, step
+from amun_steps.steps import Output, main, step
 
 
 @step

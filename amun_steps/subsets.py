@@ -7,7 +7,7 @@ import numpy as np
 
 from amun_steps.data import load_labels, write_arrays
 from amun_steps.seeds import seed_of
-from amun_steps.store import Output, main, step
+from amun_steps.steps import Output, main, step
 
 
 @step

@@ -7,7 +7,7 @@ import pandas as pd
 
 from amun_steps.metrics import GAP_METRICS
 from amun_steps.runs import collect
-from amun_steps.store import Output, main, step
+from amun_steps.steps import Output, main, step
 
 TITLES = {
     "unlearn_accuracy": "Unlearn Acc",

@@ -15,7 +15,7 @@ from amun_steps.data import Dataset, load, write_arrays
 from amun_steps.device import device, images_on
 from amun_steps.fit import Member, Recipe, Samples, Schedule, fit
 from amun_steps.seeds import seed_of
-from amun_steps.store import Output, Partial, main, step
+from amun_steps.steps import Output, Partial, main, step
 from amun_steps.subsets import load_forget, load_inclusion
 
 

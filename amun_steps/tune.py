@@ -12,7 +12,7 @@ from amun_steps.fit import Schedule
 from amun_steps.grid import part_of
 from amun_steps.judge import Judge, load_judge
 from amun_steps.metrics import GAP_METRICS, average_gap
-from amun_steps.store import Output, Partial, main, step
+from amun_steps.steps import Output, Partial, main, step
 from amun_steps.unlearn import Choice, Run, Unlearner, Unlearning
 
 CRITERION = (*GAP_METRICS, "ft_auc")

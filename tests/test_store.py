@@ -2,13 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from amun_steps import addresses, store
+from amun_steps import addresses, steps
 
 
 @pytest.fixture
@@ -92,8 +93,8 @@ def test_the_address_in_a_path_is_the_innermost_slug_s():
     assert addresses.address_in(Path("results/tables/table1.csv")) is None
 
 
-@store.step
-def copy(*, source: Path, times: int, output: store.Output, others: list[store.Output]) -> None:
+@steps.step
+def copy(*, source: Path, times: int, output: steps.Output, others: list[steps.Output]) -> None:
     text = source.read_text() * times
     output.write_text(text)
     for other in others:
@@ -108,14 +109,14 @@ def test_a_step_writes_its_outputs_with_receipts(tmp_path):
     output, others = tmp_path / "deep" / "out.txt", [tmp_path / "1.txt", tmp_path / "2.txt"]
     copy(source=source, times=2, output=output, others=others)
     assert [p.read_text() for p in (output, *others)] == ["abab"] * 3
-    receipt = store.read_receipt(output)
+    receipt = steps.read_receipt(output)
     assert receipt["parameters"] == {"times": 2}
     assert receipt["inputs"] == [{"path": source.as_posix(), "sha256": None}]
-    assert receipt["sha256"] == store.sha256(output)
+    assert receipt["sha256"] == steps.sha256(output)
     assert receipt["bytes"] == 4
     assert receipt["seconds"] >= 0
     copy(source=output, times=1, output=tmp_path / "next.txt", others=[])
-    assert store.read_receipt(tmp_path / "next.txt")["inputs"][0]["sha256"] == receipt["sha256"]
+    assert steps.read_receipt(tmp_path / "next.txt")["inputs"][0]["sha256"] == receipt["sha256"]
 
 
 def test_a_step_that_fails_half_way_leaves_nothing(tmp_path):
@@ -128,8 +129,8 @@ def test_a_step_that_fails_half_way_leaves_nothing(tmp_path):
 
 def test_a_step_that_is_killed_leaves_no_file_under_its_name(tmp_path):
     code = (
-        "import os, signal\nfrom pathlib import Path\nfrom amun_steps import store\n"
-        "@store.step\ndef f(*, output: store.Output) -> None:\n"
+        "import os, signal\nfrom pathlib import Path\nfrom amun_steps import steps\n"
+        "@steps.step\ndef f(*, output: steps.Output) -> None:\n"
         "    output.write_text('half')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
         f"f(output=Path({str(tmp_path / 'out.txt')!r}))\n"
     )
@@ -138,8 +139,8 @@ def test_a_step_that_is_killed_leaves_no_file_under_its_name(tmp_path):
     assert not (tmp_path / "out.txt").exists()
 
 
-@store.step
-def in_two_attempts(*, output: store.Output, partial: store.Partial = None) -> None:
+@steps.step
+def in_two_attempts(*, output: steps.Output, partial: steps.Partial = None) -> None:
     done = partial / "half"
     if not done.exists():
         partial.mkdir()
@@ -180,3 +181,81 @@ def test_the_command_line_parses_json_into_what_a_step_takes(tmp_path):
     assert receipt["step"] == "amun_steps.data.dataset"
     assert receipt["parameters"] == {"source": "digits", "parameters": {"test_fraction": 0.25, "seed": 3}}
     assert receipt["code"] == addresses.fingerprint(["amun_steps.data"])
+
+
+def command(where: Path, *arguments: str) -> tuple[int, str]:
+    """`python -m amun_steps.store ...` in a clone: its exit code and what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "amun_steps.store", *arguments], cwd=where, text=True, capture_output=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture
+def copy_of_finished(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "copy", symlinks=True)
+    return tmp_path / "copy"
+
+
+def stored(where: Path, pattern: str) -> list[str]:
+    return sorted(p.relative_to(where).as_posix() for p in (where / "results" / "store").rglob(pattern))
+
+
+def test_ls_names_every_artifact_and_no_receipt(finished):
+    code, output = command(finished, "ls")
+    assert code == 0
+    listed = [line.split()[-1] for line in output.splitlines()]
+    files = [p for p in stored(finished, "*") if (finished / p).is_file()]
+    assert listed == [p for p in files if not p.endswith(".json") or p.endswith("best.json")]
+
+
+def test_why_goes_back_to_the_data(finished):
+    (models,) = (p for p in stored(finished, "unlearned.safetensors") if "/ft-" in p)
+    code, output = command(finished, "why", models)
+    assert code == 0
+    for what in ("amun_steps.unlearn.unlearn", "amun_steps.grid.choose", "amun_steps.train.originals", "dataset.h5"):
+        assert what in output
+    code, output = command(finished, "why", "tests/tiny.yaml")
+    assert code != 0
+    assert "found no receipt" in output
+
+
+def test_diff_names_the_parameter_that_differs(finished):
+    parts = [p for p in stored(finished, "part*.csv") if "/ft-" in p]
+    code, output = command(finished, "diff", *parts)
+    assert code == 0
+    assert "parameters.part:\n  - 0\n  + 1" in output
+    assert "parameters.grid" not in output
+
+
+def test_verify_names_a_file_whose_bytes_changed(copy_of_finished):
+    assert command(copy_of_finished, "verify")[0] == 0
+    (changed,) = stored(copy_of_finished, "inclusion.h5")
+    with open(copy_of_finished / changed, "r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)[0]
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last ^ 1]))
+    code, output = command(copy_of_finished, "verify")
+    assert code == 1
+    assert f"{changed}: its bytes are not those that its step wrote" in output
+
+
+def test_gc_deletes_only_what_no_config_names_and_only_when_told(copy_of_finished):
+    """Partial work of a stage that the config names is no rubbish: a job may be going on with it."""
+    partial = (copy_of_finished / stored(copy_of_finished, "dataset.h5")[0]).parent / ".models.partial"
+    partial.mkdir()
+    (partial / "models0to3.safetensors").write_text("half")
+    assert command(copy_of_finished, "gc")[0] != 0  # without a config nothing is wanted: it must not run
+    config = copy_of_finished / "tests" / "tiny.yaml"
+    before = stored(copy_of_finished, "*")
+    assert "           0 B  in all" in command(copy_of_finished, "gc", "tests/tiny.yaml")[1]
+    config.write_text(config.read_text().replace("methods: [ft, amun_salun]", "methods: [amun_salun]"))
+    code, output = command(copy_of_finished, "gc", "tests/tiny.yaml")
+    assert code == 0
+    assert stored(copy_of_finished, "*") == before
+    listed = [line.split()[-1] for line in output.splitlines()[:-1]]
+    assert len(listed) == 1
+    assert "/ft-with_remain-random10-tuned-" in listed[0]
+    assert command(copy_of_finished, "gc", "tests/tiny.yaml", "--delete")[0] == 0
+    assert stored(copy_of_finished, "*") == [p for p in before if not p.startswith(listed[0])]

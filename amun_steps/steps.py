@@ -1,0 +1,223 @@
+"""Steps: functions of files and parameters to files that appear whole or not at all, each with a receipt beside it."""
+
+import functools
+import hashlib
+import inspect
+import json
+import os
+import platform
+import resource
+import shutil
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import is_dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import cyclopts
+from pydantic import TypeAdapter
+
+from amun_steps.addresses import address_in, fingerprint, module_file, plain
+
+RECEIPT = ".json"
+
+Output = Annotated[Path, "output"]
+"""Annotation of a step's parameter that names a file which the step makes (`list[Output]` for several)."""
+
+Partial = Annotated[Path | None, "partial"]
+"""Annotation of a step's parameter, with the default None, that is given a folder for partial work beside the first
+output. It outlives a step that is interrupted, so the next attempt finds it, and is gone when the step is done."""
+
+
+def step(function: Callable) -> Callable:
+    """Make `function` a step: its `Output` files appear whole or not at all, each with a receipt beside it.
+
+    The function writes to temporary names in the same folders; they are synced and renamed when it returns, so a step
+    that is killed, or that runs twice at once, does no harm. The receipt is put down first: an artifact has one.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    outputs = [name for name, hint in hints.items() if _is_output(hint)]
+    partial = next((name for name, hint in hints.items() if hint == Partial), None)
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def run(*args, **kwargs):
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        given = dict(bound.arguments)
+        temporary: dict[Path, Path] = {}
+        for name in outputs:
+            many = isinstance(given[name], list)
+            files = [Path(p) for p in (given[name] if many else [given[name]])]
+            for path in files:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                temporary[path] = _scratch(path)
+            bound.arguments[name] = [temporary[p] for p in files] if many else temporary[files[0]]
+        first = next(iter(temporary))
+        folder = first.with_name(f".{first.name}.partial")
+        if partial:
+            bound.arguments[partial] = folder
+        start, began = time.perf_counter(), datetime.now(UTC)
+        try:
+            result = function(*bound.args, **bound.kwargs)
+            seconds = time.perf_counter() - start
+            for path, scratch in temporary.items():
+                receipt = _receipt(function, given, outputs, path, scratch, began, seconds)
+                write_whole(path.with_name(path.name + RECEIPT), lambda file, text=receipt: file.write_text(text))
+                _publish(scratch, path)
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            for scratch in temporary.values():
+                scratch.unlink(missing_ok=True)
+        return result
+
+    return run
+
+
+def _is_output(hint: Any) -> bool:
+    return hint in (Output, list[Output])
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Make a file appear whole or not at all: `write` is given the temporary name that it is written under."""
+    scratch = _scratch(path)
+    try:
+        write(scratch)
+        _publish(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _scratch(path: Path) -> Path:
+    """A name of its own, in the same folder, for a file that is being written."""
+    return path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
+
+
+def _publish(scratch: Path, path: Path) -> None:
+    with open(scratch, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(scratch, path)
+
+
+def _receipt(function, given, outputs, path: Path, file: Path, began: datetime, seconds: float) -> str:
+    parameters = {k: v for k, v in given.items() if k not in outputs and v is not None and not _paths(v)}
+    inputs = [p for k, v in given.items() if k not in outputs for p in _paths(v)]
+    module = function.__globals__["__spec__"].name if function.__globals__.get("__spec__") else function.__module__
+    receipt = {
+        "address": address_in(path),
+        "step": f"{module}.{function.__name__}",
+        "parameters": parameters,
+        "inputs": [{"path": p.as_posix(), "sha256": _recorded_sha256(p)} for p in inputs],
+        "code": fingerprint([module]) if module_file(module) else None,
+        "sha256": sha256(file),
+        "bytes": file.stat().st_size,
+        "versions": {"python": platform.python_version(), **_versions()},
+        "device": _device(),
+        "host": socket.gethostname(),
+        "began": began.isoformat(timespec="seconds"),
+        "seconds": round(seconds, 3),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+    return json.dumps(receipt, indent=1, default=plain, allow_nan=False) + "\n"
+
+
+def _paths(value: Any) -> list[Path]:
+    if isinstance(value, Path):
+        return [value]
+    return [p for p in value if isinstance(p, Path)] if isinstance(value, list | tuple) else []
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in ("torch", "numpy", "h5py", "pandas", "scikit-learn", "safetensors", "snakemake"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _device() -> str:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"cpu {platform.machine()}"
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_receipt(path: Path) -> dict[str, Any] | None:
+    """The receipt of the artifact at `path`, None where there is none."""
+    receipt = path.with_name(path.name + RECEIPT)
+    return json.loads(receipt.read_text(encoding="utf-8")) if receipt.is_file() else None
+
+
+def _recorded_sha256(path: Path) -> str | None:
+    receipt = read_receipt(path)
+    return receipt and receipt["sha256"]
+
+
+def main(*steps: Callable) -> None:
+    """The command line of a step module: its functions as commands (a single one is the default).
+
+    Options come from the functions' signatures: lists as `--name a b c`, dataclasses and dicts as JSON. One more, which
+    a rule gives, is for all: `--planned-code MODULES FINGERPRINT` refuses to run other code than the address is for.
+    """
+    arguments = _check_code(sys.argv[1:])
+    app = cyclopts.App(
+        default_parameter=cyclopts.Parameter(consume_multiple=True, negative=()), result_action="return_none"
+    )
+    for function in steps:
+        command = _with_json(function)
+        if len(steps) == 1:
+            app.default(command)
+        else:
+            app.command(command, name=function.__name__)
+    app(arguments)
+
+
+def _check_code(arguments: list[str]) -> list[str]:
+    """The arguments without `--planned-code MODULES FINGERPRINT`; exits where the modules have another one now."""
+    if "--planned-code" not in arguments:
+        return arguments
+    at = arguments.index("--planned-code")
+    modules, planned = arguments[at + 1 : at + 3]
+    if fingerprint(modules.split(",")) != planned:
+        raise SystemExit(
+            f"the code of {modules} has changed since this run of the workflow was planned; its result would lie at an"
+            " address that is not its own: start the workflow again"
+        )
+    return arguments[:at] + arguments[at + 3 :]
+
+
+def _with_json(function: Callable) -> Callable:
+    """`function` with annotations that let the command line parse its dataclasses and dicts from JSON."""
+
+    def parser(hint):
+        return cyclopts.Parameter(
+            converter=lambda _, tokens: TypeAdapter(hint).validate_json(tokens[0].value), n_tokens=1, accepts_keys=False
+        )
+
+    @functools.wraps(function)
+    def command(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    signature = inspect.signature(function)
+    hints = get_type_hints(function, include_extras=True)
+    json_hints = {n: h for n, h in hints.items() if is_dataclass(h) or getattr(h, "__origin__", None) is dict}
+    parameters = [
+        p.replace(annotation=Annotated[json_hints[n], parser(json_hints[n])] if n in json_hints else hints[n])
+        for n, p in signature.parameters.items()
+        if hints[n] != Partial
+    ]
+    command.__signature__ = signature.replace(parameters=parameters)
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command
