@@ -35,6 +35,10 @@ Partial = Annotated[Path | None, "partial"]
 output. It outlives a step that is interrupted, so the next attempt finds it, and is gone when the step is done."""
 
 
+class InputError(ValueError):
+    """Something that a person gave is wrong. The message says what and what to do; a command line prints it alone."""
+
+
 def step(function: Callable) -> Callable:
     """Make `function` a step: its `Output` files appear whole or not at all, each with a receipt beside it.
 
@@ -181,7 +185,10 @@ def main(*steps: Callable) -> None:
             app.default(command)
         else:
             app.command(command, name=function.__name__)
-    app(arguments)
+    try:
+        app(arguments)
+    except InputError as error:
+        raise SystemExit(f"{error}") from None
 
 
 def _check_code(arguments: list[str]) -> list[str]:

@@ -1,21 +1,34 @@
-"""CIFAR-10: 50,000 training and 10,000 test images of 32x32 pixels in 10 classes (Krizhevsky, 2009)."""
+"""CIFAR-10: 50,000 training and 10,000 test images, 32x32 pixels, 10 classes (Krizhevsky, 2009)."""
+
+from pathlib import Path
 
 import numpy as np
 from torchvision.datasets import CIFAR10
+from torchvision.datasets.utils import check_integrity
+
+from amun_steps.steps import InputError
 
 
 def read(*, folder: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The images and labels in `folder`, where the archive or its unpacked form lies, or is downloaded to.
+    """The images and labels in `folder`: the archive cifar-10-python.tar.gz or its folder cifar-10-batches-py.
 
-    torchvision verifies every checksum. Raises FileNotFoundError without a whole copy and without a network.
+    Where there is neither, torchvision downloads the archive. Every file's MD5 is verified.
     """
+    archive, batches = Path(folder, CIFAR10.filename), Path(folder, CIFAR10.base_folder)
+    if batches.is_dir():
+        for name, md5 in (*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], CIFAR10.meta["md5"])):
+            if not check_integrity(batches / name, md5):
+                found = "corrupt or partial" if (batches / name).is_file() else "not there"
+                raise InputError(f"{batches / name}: {found}: delete the folder {batches}, and the archive is unpacked")
+    elif archive.is_file() and not check_integrity(archive, CIFAR10.tgz_md5):
+        raise InputError(f"{archive}: corrupt or partial ({archive.stat().st_size} bytes): delete it")
     try:
         parts = [CIFAR10(folder, train=train, download=True) for train in (True, False)]
     except (OSError, RuntimeError) as error:
-        raise FileNotFoundError(
-            f"{folder}: found no whole copy of CIFAR-10 and could not download it ({error}); put"
-            " cifar-10-python.tar.gz, or the folder cifar-10-batches-py that is in it, there"
-        ) from error
+        raise InputError(
+            f"{folder}: CIFAR-10 is not there and cannot be downloaded ({error}): put {CIFAR10.filename}, or the folder"
+            f" {CIFAR10.base_folder} that is in it, there"
+        ) from None
     images = np.concatenate([part.data for part in parts]).transpose(0, 3, 1, 2)
     labels = np.concatenate([part.targets for part in parts])
     return images, labels, np.repeat([True, False], [len(part) for part in parts])
