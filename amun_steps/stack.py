@@ -24,7 +24,7 @@ from amun_steps.addresses import canonical
 class Stack:
     """`size` models of one network.
 
-    network: name and parameters of a module of `amun_steps.models`, plus `channels` and `classes`.
+    network: name and parameters of a module of `amun_steps.models`, plus the images' `shape` and `classes`.
     weights: (models, parameters) all parameters of each model, flat, in the order of `named_parameters`.
     buffers: name -> (models, ...) running statistics of batch normalisation.
     """

@@ -105,7 +105,7 @@ def _train(
     where = device()
     pool = images_on(data, where)
     labels = torch.from_numpy(data.labels)
-    network = training.network | {"channels": data.images.shape[1], "classes": data.classes}
+    network = training.network | {"shape": data.images.shape[1:], "classes": data.classes}
     trained, losses = [], []
     for start in range(0, len(names), size):
         chunk = names[start : start + size]

@@ -15,7 +15,7 @@ from amun_steps.device import device
 from amun_steps.fit import Augmentation, Member, Recipe, Samples, Schedule, fit
 from amun_steps.stack import build, initialise
 
-NETWORK = {"name": "small_resnet", "width": 32, "strides": [1], "stem_stride": 2, "channels": 1, "classes": 10}
+NETWORK = {"name": "small_resnet", "width": 32, "strides": [1], "stem_stride": 2, "shape": [1, 8, 8], "classes": 10}
 SAMPLES, BATCH, EPOCHS = 1152, 128, 6
 
 

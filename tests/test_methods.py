@@ -36,9 +36,9 @@ class TwoParameters(nn.Module):
 @pytest.fixture
 def model(monkeypatch):
     module = ModuleType("amun_steps.models.two_parameters")
-    module.build = lambda channels, classes: TwoParameters()
+    module.build = lambda shape, classes: TwoParameters()
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    return initialise({"name": "two_parameters", "channels": 1, "classes": 2}, [0], CPU)
+    return initialise({"name": "two_parameters", "shape": [1, 1, 2], "classes": 2}, [0], CPU)
 
 
 def request(model, access=True) -> Request:

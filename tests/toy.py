@@ -8,7 +8,7 @@ from amun_steps.methods import Request
 from amun_steps.stack import Stack, initialise
 
 CPU = torch.device("cpu")
-SMALL = {"name": "small_resnet", "width": 4, "strides": [1, 2], "stem_stride": 1, "channels": 1, "classes": 10}
+SMALL = {"name": "small_resnet", "width": 4, "strides": [1, 2], "stem_stride": 1, "shape": [1, 8, 8], "classes": 10}
 PLAIN = Augmentation(crop_padding=0, flip=False)
 
 

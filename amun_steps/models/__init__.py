@@ -1,1 +1,2 @@
-"""Networks, one file each, found by their name in the config: a module has `build(channels, classes, **parameters)`."""
+"""Networks, one file each, found by their name in the config: a module has `build(shape, classes, **parameters)`,
+where `shape` is that of an image: channels, height, width."""

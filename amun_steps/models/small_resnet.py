@@ -1,5 +1,7 @@
 """A small residual network with batch normalisation, the paper's architecture in miniature (He et al., 2016)."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,11 +24,11 @@ class Block(nn.Module):
         return F.relu(self.norm2(self.conv2(out)) + self.shortcut(x))
 
 
-def build(channels: int, classes: int, *, width: int, strides: list[int], stem_stride: int) -> nn.Module:
-    """The network for images of `channels` channels: a 3x3 stem with `width` channels, one block per entry of
-    `strides` (a block with stride s multiplies the channels by s), average pooling and a dense layer."""
+def build(shape: Sequence[int], classes: int, *, width: int, strides: list[int], stem_stride: int) -> nn.Module:
+    """A 3x3 stem with `width` channels, one block per entry of `strides` (a block with stride s multiplies the channels
+    by s), average pooling and a dense layer."""
     layers: list[nn.Module] = [
-        nn.Conv2d(channels, width, 3, stem_stride, 1, bias=False),
+        nn.Conv2d(shape[0], width, 3, stem_stride, 1, bias=False),
         nn.BatchNorm2d(width),
         nn.ReLU(),
     ]
