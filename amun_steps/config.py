@@ -34,18 +34,30 @@ def check(config: Mapping[str, Any]) -> None:
     for name, method in config["methods"].items():
         module = method.get("module", name)
         _calls(f"methods.{name}", "module", "methods", module, "unlearn", method.get("grid", {}))
-        method_needs(module)
+        adversarial = "adversarial" in method_needs(module)
+        for key in ("attack", "transferred"):
+            if key in method and not adversarial:
+                raise ConfigError(f"methods.{name}.{key}: '{module}' uses no adversarial examples; remove the key")
+        if "attack" in method:
+            _known(f"methods.{name}.attack", method["attack"], config["attacks"])
     for name, experiment in config["experiments"].items():
         at = f"experiments.{name}"
         _known(f"{at}.dataset", experiment["dataset"], config["datasets"])
         network = {key: value for key, value in experiment["network"].items() if key != "name"}
         _calls(f"{at}.network", "name", "models", experiment["network"]["name"], "build", network)
         _known(f"{at}.attack", experiment["attack"], config["attacks"])
+        _known(f"{at}.unlearning", experiment["unlearning"], config["unlearning"])
         for role in ("originals", "references", "retrained"):
             _known(f"{at}.{role}.training", experiment[role]["training"], config["training"])
         for key in ("forget", "methods"):
             for value in experiment[key]:
                 _known(f"{at}.{key}", value, config[key])
+        for method in experiment["methods"]:
+            if config["methods"][method].get("transferred") and experiment["originals"]["count"] < 2:
+                raise ConfigError(
+                    f"{at}.originals.count: found 1, expected at least 2: '{method}' takes the adversarial examples of"
+                    " other original models"
+                )
         for original in config["tuning"]["originals"]:
             if original >= experiment["originals"]["count"]:
                 raise ConfigError(
@@ -54,6 +66,9 @@ def check(config: Mapping[str, Any]) -> None:
                 )
     for name, table in config["tables"].items():
         _known(f"tables.{name}.experiment", table["experiment"], config["experiments"])
+        for key in ("methods", "forget"):
+            for value in table[key]:
+                _known(f"tables.{name}.{key}", value, config["experiments"][table["experiment"]][key])
 
 
 def _known(key: str, value: str, allowed: Iterable[str]) -> None:

@@ -95,28 +95,41 @@ class Plan:
         """How many reference models each experiment has."""
         return [e["references"]["count"] for e in self.config["experiments"].values()]
 
-    def runs(self) -> Stage:
-        """The view of all runs."""
-        return self._view("runs", {}, self.scored)
+    def runs(self, experiment: str) -> Stage:
+        """The view of all runs of an experiment."""
+        return self._view(experiment, "runs", {}, [s for s in self.scored if s.experiment == experiment])
 
     def table(self, name: str) -> Stage:
-        """The view that is a table of the config."""
+        """The view that is a table of the config: its rows are those methods that can do with the access."""
         wanted = self.config["tables"][name]
-        of_experiment = [s for s in self.scored if s.experiment == wanted["experiment"]]
-        shown = [s for s in of_experiment if s.access == wanted["access"] or s.method == "retrained"]
-        families = self.config["experiments"][wanted["experiment"]]["forget"]
+        experiment = self.config["experiments"][wanted["experiment"]]
+        in_columns = wanted.get("access_in") == "columns"
+        shown = [
+            s
+            for s in self.scored
+            if s.experiment == wanted["experiment"]
+            and s.forget in wanted["forget"]
+            and (s.method == "retrained" or (s.method in wanted["methods"] and s.access in wanted["access"]))
+        ]
+        of_rows = {(s.method, "" if in_columns else s.access) for s in shown}
+        rows = [(m, a) for m in wanted["methods"] for a in ([""] if in_columns else wanted["access"])]
         layout = {
             "title": name.replace("table", "Table "),
-            "access": wanted["access"],
-            "mia": wanted["mia"],
-            "methods": list(dict.fromkeys(s.method for s in shown if s.method != "retrained")),
-            "forget": {family: self.config["forget"][family]["fraction"] for family in families},
+            "rows": [{"method": m, "access": a} for m, a in [("retrained", ""), *rows] if (m, a) in of_rows],
+            "groups": [
+                {"forget": family, "fraction": self.config["forget"][family]["fraction"], "access": access}
+                for access in (wanted["access"] if in_columns else [""])
+                for family in wanted["forget"]
+            ],
+            "metrics": wanted["metrics"],
+            "mia": "mis" if "mis" in wanted["metrics"] else "ft_auc",
+            "references": experiment["references"]["count"],
         }
-        return self._view(name, {"layout": layout}, shown)
+        return self._view(name, "tables", {"layout": layout}, shown)
 
-    def _view(self, name: str, parameters: Mapping[str, Any], scored: Sequence[Scored]) -> Stage:
-        code = [f"amun_steps.{'runs' if name == 'runs' else 'tables'}"]
-        return Stage("view", name, parameters, code, {str(n): s.scores for n, s in enumerate(scored)})
+    def _view(self, name: str, module: str, parameters: Mapping[str, Any], scored: Sequence[Scored]) -> Stage:
+        builds_on = {str(n): s.scores for n, s in enumerate(scored)}
+        return Stage("view", name, parameters, [f"amun_steps.{module}"], builds_on)
 
 
 def load(config: Mapping[str, Any]) -> Plan:
@@ -175,23 +188,31 @@ def _plan_experiment(plan: Plan, name: str) -> None:
         builds_on={"dataset": dataset, "references": references},
         inside=references,
     )
-    attack = config["attacks"][experiment["attack"]]
-    adversarial = plan.add(
-        kind="adversarial",
-        name=experiment["attack"],
-        parameters={"attack": attack, "seed": seed},
-        code=["amun_steps.adversarial", f"amun_steps.attacks.{attack['algorithm']}", network_code],
-        builds_on={"dataset": dataset, "originals": originals},
-        inside=originals,
-    )
+    base = {"dataset": dataset, "originals": originals, "signals": signals}
     for family in experiment["forget"]:
-        _plan_family(plan, name, family, dataset, originals, signals, adversarial)
+        _plan_family(plan, name, family, base)
 
 
-def _plan_family(
-    plan: Plan, name: str, family: str, dataset: Stage, originals: Stage, signals: Stage, adversarial: Stage
-) -> None:
-    """Add what one family of forget sets needs: the sets, the retrained models, and each method tuned, run, scored."""
+def _adversarial(plan: Plan, experiment: str, attack: str, base: Mapping[str, Stage]) -> Stage:
+    """Algorithm 1 with an attack of the config, for an experiment's originals."""
+    wanted = plan.config["attacks"][attack]
+    network = plan.config["experiments"][experiment]["network"]["name"]
+    return plan.add(
+        kind="adversarial",
+        name=attack,
+        parameters={"attack": wanted, "seed": plan.config["seed"]},
+        code=["amun_steps.adversarial", f"amun_steps.attacks.{wanted['algorithm']}", f"amun_steps.models.{network}"],
+        builds_on={role: base[role] for role in ("dataset", "originals")},
+        inside=base["originals"],
+    )
+
+
+def _plan_family(plan: Plan, name: str, family: str, base: Mapping[str, Stage]) -> None:
+    """Add what one family of forget sets needs: the sets, the retrained models, and each method tuned, run, scored.
+
+    base: the experiment's dataset, originals and signals.
+    """
+    dataset, originals, signals = base["dataset"], base["originals"], base["signals"]
     config, experiment = plan.config, plan.config["experiments"][name]
     seed, network = config["seed"], experiment["network"]["name"]
     network_code = f"amun_steps.models.{network}"
@@ -242,19 +263,21 @@ def _plan_family(
     score("retrained", "", retrained)
     score("original", "", originals)
     for access, method in itertools.product(ACCESS, experiment["methods"]):
-        module = config["methods"][method].get("module", method)
+        options = config["methods"][method]
+        module = options.get("module", method)
         needs = method_needs(module)
         if "remain" in needs and access == "without_remain":
             continue
-        recipe = {key: value for key, value in config["unlearning"].items() if key != "runs"}
+        recipe = dict(config["unlearning"][experiment["unlearning"]])
+        runs = recipe.pop("runs")
         unlearning = {"method": module, "remain": access == "with_remain", "recipe": recipe, "seed": seed}
+        if options.get("transferred"):
+            unlearning["transferred"] = True
         run = {"forget_name": family, "unlearning": unlearning}
-        grid = {key: config["tuning"][key] for key in ("learning_rate", "step")} | config["methods"][method].get(
-            "grid", {}
-        )
+        grid = {key: config["tuning"][key] for key in ("learning_rate", "step")} | options.get("grid", {})
         reads = {"dataset": dataset, "originals": originals, "forget": forget}
         if "adversarial" in needs:
-            reads["adversarial"] = adversarial
+            reads["adversarial"] = _adversarial(plan, name, options.get("attack", experiment["attack"]), base)
         code = [f"amun_steps.methods.{module}", network_code]
         tuned = plan.add(
             kind="tuned",
@@ -267,7 +290,7 @@ def _plan_family(
         unlearned = plan.add(
             kind="unlearned",
             name=method,
-            parameters={**run, "runs": config["unlearning"]["runs"]},
+            parameters={**run, "runs": runs},
             code=["amun_steps.unlearn", *code],
             builds_on={**reads, "tuned": tuned},
             inside=tuned,

@@ -1,11 +1,12 @@
 """Step: a table of the paper, as CSV, Markdown and LaTeX: mean and standard deviation over runs."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from amun_steps.metrics import GAP_METRICS
 from amun_steps.runs import collect
 from amun_steps.steps import Output, main, step
 
@@ -14,6 +15,7 @@ TITLES = {
     "retain_accuracy": "Retain Acc",
     "test_accuracy": "Test Acc",
     "ft_auc": "FT AUC",
+    "fr_auc": "FR AUC",
     "mis": "MIS",
     "average_gap": "Avg. Gap",
 }
@@ -27,100 +29,130 @@ METHODS = {
     "salun": "SalUn",
     "amun": "AMUN",
     "amun_salun": "AMUN+SalUn",
+    "amun_transferred": "AMUN, D_A of other models",
+    "amun_ffgsm": "AMUN, D_A by FFGSM",
 }
+ACCESS = {"with_remain": "with D_R", "without_remain": "no D_R"}
+CAPTIONS = {"with_remain": "access to D_R", "without_remain": "access to only D_F"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """The models of a row: a method, and its access where the row has one of its own (not for retrained models)."""
+
+    method: str
+    access: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The columns of one family of forget sets, and of one access where the rows have none of their own."""
+
+    forget: str
+    fraction: float
+    access: str = ""
+
+    @property
+    def name(self) -> str:
+        """What its columns begin with in the CSV."""
+        return f"{self.access}_{self.forget}" if self.access else self.forget
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What a table shows. methods: names of the config, in order; forget: families of forget sets and their fractions.
+    """What a table shows. metrics: columns of runs.csv in percent, and average_gap, whose attack is `mia`.
 
-    access: with_remain or without_remain. mia: the attack in the last accuracy's column and in the gap, ft_auc or mis.
+    references: the number of RMIA's reference models, for the caption.
     """
 
     title: str
-    access: str
+    rows: list[Row]
+    groups: list[Group]
+    metrics: list[str]
     mia: str
-    methods: list[str]
-    forget: dict[str, float]
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        return (*GAP_METRICS, self.mia, "average_gap")
+    references: int
 
 
 def summarise(runs: pd.DataFrame, layout: Layout) -> pd.DataFrame:
-    """A row per method, the retrained models first; for each family and metric a mean, a std and a count.
+    """A line per row of the layout; for each group and metric a mean, a std and a count.
 
-    `runs` is what `collect` gives for one experiment. Columns: method, then for each family
-    `<forget>_<metric>_mean`, `_std` (both in percent) and `_count` for each of `layout.metrics`, and
-    `<forget>_diverged`. The std is the sample's (over n - 1; NaN for one run), the count that of the runs behind the
-    mean. A diverged run has no metrics: it is in no mean and no count, but in `<forget>_diverged`. Raises ValueError
-    for runs of several experiments and for a method without runs.
+    `runs` is what `collect` gives for one experiment. Columns: method, access, then for each group
+    `<group>_<metric>_mean`, `_std` (both in percent) and `_count` for each of `layout.metrics`, and
+    `<group>_diverged`. The std is the sample's (over n - 1; NaN for one run), the count that of the runs behind the
+    mean. A diverged run has no metrics: it is in no mean and no count, but in `<group>_diverged`. Raises ValueError
+    for runs of several experiments and for a row without runs.
     """
     experiments = runs.experiment.unique()
     if len(experiments) > 1:
         raise ValueError(f"{layout.title}: found runs of {', '.join(experiments)}; a table shows one experiment")
-    rows = []
-    for method in ("retrained", *layout.methods):
-        row: dict[str, str | float | int] = {"method": method}
-        for forget in layout.forget:
-            chosen = runs[(runs.method == method) & (runs.forget == forget)]
-            if method != "retrained":
-                chosen = chosen[chosen.access == layout.access]
+    lines = []
+    for row in layout.rows:
+        line: dict[str, str | float | int] = {"method": row.method, "access": row.access}
+        for group in layout.groups:
+            access = "" if row.method == "retrained" else row.access or group.access
+            chosen = runs[(runs.method == row.method) & (runs.access == access) & (runs.forget == group.forget)]
             if chosen.empty:
-                raise ValueError(f"{layout.title}: found no run of {method} ({layout.access}) for {forget}")
+                raise ValueError(f"{layout.title}: found no run of {row.method} ({access}) for {group.forget}")
             for metric in layout.metrics:
                 values = chosen[f"average_gap_{layout.mia}" if metric == "average_gap" else metric].dropna()
-                row |= {
-                    f"{forget}_{metric}_mean": values.mean(),
-                    f"{forget}_{metric}_std": values.std(ddof=1),
-                    f"{forget}_{metric}_count": len(values),
+                line |= {
+                    f"{group.name}_{metric}_mean": values.mean(),
+                    f"{group.name}_{metric}_std": values.std(ddof=1),
+                    f"{group.name}_{metric}_count": len(values),
                 }
-            row[f"{forget}_diverged"] = int(chosen.diverged.sum())
-        rows.append(row)
-    return pd.DataFrame(rows)
+            line[f"{group.name}_diverged"] = int(chosen.diverged.sum())
+        lines.append(line)
+    return pd.DataFrame(lines)
 
 
-def ranks(summary: pd.DataFrame, forget: str) -> dict[str, int]:
-    """The methods with the lowest (0) and second lowest (1) Avg. Gap, as it is printed; ties share a rank."""
-    gaps = summary.set_index("method")[f"{forget}_average_gap_mean"].dropna()
-    gaps = gaps.map(lambda gap: float(f"{gap:.2f}"))  # not round(2), which has 2.675 as 2.68 where 2.67 is printed
-    values = sorted(set(gaps))[:2]
-    return {method: values.index(gap) for method, gap in gaps.items() if gap in values}
+def ranks(gaps: Sequence[float]) -> list[int | None]:
+    """0 for the lowest Avg. Gap, 1 for the second lowest, as they are printed (ties share a rank); None for others."""
+    # not round(2), which has 2.675 as 2.68 where 2.67 is printed
+    printed = [None if math.isnan(gap) else float(f"{gap:.2f}") for gap in gaps]
+    values = sorted(set(printed) - {None})[:2]
+    return [values.index(gap) if gap in values else None for gap in printed]
 
 
 def render(
     summary: pd.DataFrame, layout: Layout, plus_minus: str, marks: tuple[str, str], foot: str
 ) -> list[list[str]]:
-    """The table's cells as text, a list per method: its name, then 'mean +- std' for each family and metric."""
-    ranked = {forget: ranks(summary, forget) for forget in layout.forget}
-    lines = []
-    for _, row in summary.iterrows():
-        line = [METHODS.get(row.method, row.method)]
-        for forget in layout.forget:
-            for metric in layout.metrics:
-                mean, std = row[f"{forget}_{metric}_mean"], row[f"{forget}_{metric}_std"]
+    """The table's cells as text, a list per row: its name, then 'mean +- std' for each group and metric."""
+    lines = [[_label(row, layout)] for row in layout.rows]
+    for group in layout.groups:
+        for metric in layout.metrics:
+            means = summary[f"{group.name}_{metric}_mean"]
+            ranked = ranks(means) if metric == "average_gap" else [None] * len(means)
+            for line, rank, (_, row) in zip(lines, ranked, summary.iterrows(), strict=True):
+                mean, std = row[f"{group.name}_{metric}_mean"], row[f"{group.name}_{metric}_std"]
                 if metric == "average_gap" and row.method == "retrained":
                     cell = "0.00"
                 elif pd.isna(mean):
                     cell = "diverged"
                 else:
-                    cell = f"{mean:.2f}"
-                    if metric == "average_gap" and row.method in ranked[forget]:
-                        cell = marks[ranked[forget][row.method]].format(cell)
+                    cell = f"{mean:.2f}" if rank is None else marks[rank].format(f"{mean:.2f}")
                     if not pd.isna(std):
                         cell += f"{plus_minus}{std:.2f}"
-                if row[f"{forget}_diverged"]:
-                    cell += foot
-                line.append(cell)
-        lines.append(line)
+                line.append(cell + (foot if row[f"{group.name}_diverged"] else ""))
     return lines
+
+
+def _label(row: Row, layout: Layout) -> str:
+    """The row's name, with its access where the table has both."""
+    name = METHODS.get(row.method, row.method)
+    mixed = len({r.access for r in layout.rows if r.access}) > 1
+    return f"{name} {ACCESS[row.access]}" if mixed and row.access else name
 
 
 def markdown(summary: pd.DataFrame, layout: Layout) -> str:
     """The table as Markdown that is aligned for a terminal: best gap bold, second underlined."""
-    groups = [(metric, percent(share)) for share in layout.forget.values() for metric in layout.metrics]
-    head = ["", *(f"{TITLES[metric]} ({share})" for metric, share in groups)]
+    head = [
+        "",
+        *(
+            f"{TITLES[metric]} ({', '.join(filter(None, (percent(group.fraction), ACCESS.get(group.access))))})"
+            for group in layout.groups
+            for metric in layout.metrics
+        ),
+    ]
     body = render(summary, layout, " ± ", ("**{}**", "<u>{}</u>"), "†")
     widths = [max(len(line[k]) for line in (head, *body)) for k in range(len(head))]
     rule = ["-" * width for width in widths]
@@ -133,16 +165,19 @@ def markdown(summary: pd.DataFrame, layout: Layout) -> str:
 def latex(summary: pd.DataFrame, layout: Layout) -> str:
     r"""The table as LaTeX (needs \usepackage{booktabs}): best gap bold, second underlined."""
     per = len(layout.metrics)
-    labels = [f"Random forget ({percent(share)})" for share in layout.forget.values()]
+    labels = [
+        ", ".join(filter(None, (f"Random forget ({percent(group.fraction)})", ACCESS.get(group.access))))
+        for group in layout.groups
+    ]
     body = render(summary, layout, r" $\pm$ ", (r"\textbf{{{}}}", r"\underline{{{}}}"), r"\textsuperscript{\dag}")
     groups = " & ".join(rf"\multicolumn{{{per}}}{{c}}{{{_tex(label)}}}" for label in labels)
-    rules = " ".join(rf"\cmidrule(lr){{{2 + k * per}-{1 + (k + 1) * per}}}" for k in range(len(layout.forget)))
-    titles = " & ".join(["", *(TITLES[metric] for _ in layout.forget for metric in layout.metrics)])
+    rules = " ".join(rf"\cmidrule(lr){{{2 + k * per}-{1 + (k + 1) * per}}}" for k in range(len(labels)))
+    titles = " & ".join(["", *(TITLES[metric] for _ in labels for metric in layout.metrics)])
     lines = [
         rf"% {layout.title}; needs \usepackage{{booktabs}}",
         r"\begin{table*}",
         r"\centering",
-        rf"\begin{{tabular}}{{l{'c' * per * len(layout.forget)}}}",
+        rf"\begin{{tabular}}{{l{'c' * per * len(labels)}}}",
         r"\toprule",
         rf" & {groups} \\ {rules}",
         rf"{titles} \\",
@@ -158,14 +193,20 @@ def latex(summary: pd.DataFrame, layout: Layout) -> str:
 
 def caption(summary: pd.DataFrame, layout: Layout) -> str:
     """What the reader has to know, in one paragraph, without the title: LaTeX numbers tables by itself."""
-    access = "access to D_R" if layout.access == "with_remain" else "access to only D_F"
-    counts = sorted({int(n) for n in summary.filter(regex="_average_gap_count$").iloc[1:].to_numpy().flatten()})
+    accesses = {part.access for part in (*layout.rows, *layout.groups) if part.access}
+    access = CAPTIONS[accesses.pop()] if len(accesses) == 1 else "and without access to D_R"
+    methods = [k for k, row in enumerate(layout.rows) if row.method != "retrained"]
+    counts = sorted({int(n) for n in summary.filter(regex="_test_accuracy_count$").iloc[methods].to_numpy().flatten()})
     number = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    text = (
-        f"Unlearning with {access}: percent, mean and standard deviation over {number} runs a method."
-        " Avg. Gap is the mean distance from the models retrained without the same forget set, with"
-        f" {TITLES[layout.mia]} as the attack; lowest bold, second underlined. Hyperparameters were tuned once, on a"
-        " forget set of their own, by the Avg. Gap with FT AUC."
+    text = f"Unlearning with {access}: percent, mean and standard deviation over {number} runs a method."
+    if "average_gap" in layout.metrics:
+        text += (
+            " Avg. Gap is the mean distance from the models retrained without the same forget set, with"
+            f" {TITLES[layout.mia]} as the attack; lowest bold, second underlined."
+        )
+    text += (
+        " Hyperparameters were tuned once, on a forget set of their own, by the Avg. Gap with FT AUC. RMIA had"
+        f" {layout.references} reference models."
     )
     if summary.filter(like="_diverged").to_numpy().any():
         text += " † Some runs diverged: they are in no mean, and are counted in the CSV."
@@ -180,7 +221,7 @@ def percent(share: float) -> str:
 def _tex(text: str) -> str:
     for old, new in (("%", r"\%"), ("_", r"\_"), ("†", r"\textsuperscript{\dag}")):
         text = text.replace(old, new)
-    for old, new in (("l1-Sparse", "$l_1$-Sparse"), (r"D\_R", "$D_R$"), (r"D\_F", "$D_F$")):
+    for old, new in (("l1-Sparse", "$l_1$-Sparse"), (r"D\_R", "$D_R$"), (r"D\_F", "$D_F$"), (r"D\_A", "$D_A$")):
         text = text.replace(old, new)
     return text
 

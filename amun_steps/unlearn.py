@@ -26,12 +26,16 @@ from amun_steps.train import write_models
 
 @dataclass(frozen=True)
 class Unlearning:
-    """How a method is run. `method` is a module of `amun_steps.methods`; `remain` says whether it may use D_R."""
+    """How a method is run. `method` is a module of `amun_steps.methods`; `remain` says whether it may use D_R.
+
+    transferred: D_A is not that of the model that forgets but of another original (F.4), in turn from run to run.
+    """
 
     method: str
     remain: bool
     recipe: Recipe
     seed: int
+    transferred: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,15 +83,16 @@ class Unlearner:
         self, runs: Sequence[Run], size: int, partial: Path | None = None
     ) -> Iterator[tuple[stacks.Stack, np.ndarray]]:
         """For each part of `size` runs: the unlearned models and their (models, epochs) training loss."""
-        pool, adversarial = self._pool({(r.original, r.set) for r in runs})
+        pool, adversarial = self._pool({(self.source_of(r), r.set) for r in runs})
         updates: dict[str, Update] = {}
         for start in range(0, len(runs), size):
             part = runs[start : start + size]
             members = []
             for r in part:
-                key = canonical([r.original, r.set, r.choice.hyperparameters])
+                source = self.source_of(r)
+                key = canonical([r.original, source, r.set, r.choice.hyperparameters])
                 if key not in updates:  # a mask is the same for all schedules and repetitions
-                    request = self._request(r.original, r.set, pool, adversarial.get((r.original, r.set)))
+                    request = self._request(r.original, r.set, pool, adversarial.get((source, r.set)))
                     updates[key] = self.unlearn(request, **r.choice.hyperparameters)
                 members.append(Member(schedule=r.choice.schedule, seed=self.seed_of(r), **vars(updates[key])))
             models = self.originals[[r.original for r in part]]
@@ -99,16 +104,21 @@ class Unlearner:
         """The seed of a run: the same for every method and choice, so that they differ in nothing else."""
         return seed_of(self.unlearning.seed, "unlearn", self.forget_name, run.set, run.original, run.run)
 
+    def source_of(self, run: Run) -> int:
+        """The number of the original model whose D_A a run takes."""
+        count = self.originals.size
+        return (run.original + 1 + run.run % (count - 1)) % count if self.unlearning.transferred else run.original
+
     def _pool(self, wanted: set[tuple[int, int]]) -> tuple[Tensor, dict[tuple[int, int], Samples]]:
-        """The dataset's images followed by the adversarial ones, and D_A of each (original, forget set) in it."""
+        """The dataset's images followed by the adversarial ones, and D_A of each (source, forget set) in it."""
         images, samples, end = [self.images], {}, len(self.images)
         if self.adversarial:
-            for original, which in sorted(wanted):
+            for source, which in sorted(wanted):
                 rows = np.flatnonzero(self.forget[which])
-                image, label = load_adversarial(self.adversarial[original], rows)
+                image, label = load_adversarial(self.adversarial[source], rows)
                 images.append(torch.from_numpy(image).to(self.device))
                 index = torch.arange(end, end + len(rows))
-                samples[original, which] = Samples.of(index, torch.from_numpy(label), augment=False)
+                samples[source, which] = Samples.of(index, torch.from_numpy(label), augment=False)
                 end += len(rows)
         return torch.cat(images), samples
 

@@ -57,9 +57,15 @@ WRONG = [
     ("methods.amun_salun.grid.mask_ratio", [0.5, 1.5], "methods.amun_salun.grid.mask_ratio.1: found 1.5", "0 and 1"),
     ("methods.retrained", {"module": "ft"}, 'methods: found "retrained"', "another name"),
     ("tuning.originals", [2], "tuning.originals: found 2", "experiments.digits.originals.count, which is 2"),
-    ("tables.table1.access", "both", 'tables.table1.access: found "both"', "with_remain or without_remain"),
+    ("tables.table1.access", ["both"], 'tables.table1.access.0: found "both"', "with_remain or without_remain"),
+    ("tables.table1.methods", ["ft", "salun"], "tables.table1.methods: found the name 'salun'", "amun_salun, ft"),
+    ("tables.table1.forget", ["random20"], "tables.table1.forget: found the name 'random20'", "random10"),
+    ("tables.table1.metrics", ["auc"], 'tables.table1.metrics.0: found "auc"', "ft_auc"),
     ("tables.table1.experiment", "cifar", "tables.table1.experiment: found", "digits"),
     ("training.scratch.learning_rate", "fast", 'training.scratch.learning_rate: found "fast"', "above 0"),
+    ("methods.ft", {"transferred": True}, "methods.ft.transferred: 'ft' uses no adversarial examples", "remove"),
+    ("methods.amun_salun.attack", "pgd", "methods.amun_salun.attack: found the name 'pgd'", "pgd50"),
+    ("experiments.digits.unlearning", "slow", "experiments.digits.unlearning: found the name 'slow'", "finetune"),
     ("rmia.gamma", 0.5, "rmia.gamma: found 0.5", "a number from 1"),
 ]
 
@@ -77,6 +83,13 @@ def test_a_mistake_is_named(path, value, begins, contains):
     assert "\n" not in str(caught.value)
 
 
+def test_transferred_examples_need_another_original():
+    config = changed("methods.amun_salun.transferred", True)
+    config["experiments"]["digits"]["originals"]["count"] = 1
+    with pytest.raises(ConfigError, match=r"^experiments.digits.originals.count: found 1, expected at least 2"):
+        experiment.load(config)
+
+
 def test_snakemake_stops_with_the_message_before_any_job(tmp_path):
     path = tmp_path / "wrong.yaml"
     path.write_text(yaml.safe_dump(changed("experiments.digits.references.count", 127)))
@@ -89,7 +102,7 @@ def test_snakemake_stops_with_the_message_before_any_job(tmp_path):
     assert "Traceback" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", ["quickstart.yaml", "config.yaml"])
+@pytest.mark.parametrize("name", ["quickstart.yaml", "fashion.yaml", "config.yaml"])
 def test_the_configs_that_come_with_the_project_are_right(name):
     config = yaml.safe_load((REPOSITORY / "config" / name).read_text())
     plan = experiment.load(config)

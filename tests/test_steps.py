@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -150,6 +151,30 @@ def test_amun_is_given_the_adversarial_examples_of_its_own_original_and_forget_s
         assert torch.equal(samples.label, torch.from_numpy(label))
         assert not samples.augment.any()
         assert (label != unlearner.data.labels[rows]).all()
+
+
+def test_transferred_adversarial_examples_are_those_of_the_other_originals_in_turn(made):
+    unlearner = Unlearner(**inputs(made), unlearning=replace(unlearning(), transferred=True))
+    choice = Choice(Schedule(0.1), {"include_forget": False})
+    assert [unlearner.source_of(Run(o, 0, r, choice)) for o in range(2) for r in range(2)] == [1, 1, 0, 0]
+    unlearner.originals = unlearner.originals[[0, 1, 0]]  # as if there were three
+    assert [unlearner.source_of(Run(o, 0, r, choice)) for o in range(3) for r in range(3)] == [
+        1,
+        2,
+        1,
+        2,
+        0,
+        2,
+        0,
+        1,
+        0,
+    ]
+    unlearner.originals = unlearner.originals[[0, 1]]
+    (alone, _), *_ = unlearner.run([Run(0, 0, 0, choice)], size=1)
+    itself = Unlearner(**inputs(made), unlearning=unlearning())
+    itself.adversarial = itself.adversarial[::-1]  # the other's D_A, given as its own
+    (expected, _), *_ = itself.run([Run(0, 0, 0, choice)], size=1)
+    assert torch.equal(alone.weights, expected.weights)
 
 
 @pytest.mark.parametrize(("remain", "expected"), [(True, 1), (False, 0)])

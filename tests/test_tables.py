@@ -9,7 +9,7 @@ import pytest
 
 from amun_steps.metrics import GAP_METRICS, average_gap
 from amun_steps.runs import collect
-from amun_steps.tables import Layout, latex, markdown, ranks, summarise, table
+from amun_steps.tables import Group, Layout, Row, latex, markdown, ranks, summarise, table
 
 PAPER = pd.read_csv(Path(__file__).parent / "paper_tables.csv")
 """Every printed cell of Tables 1, 2, 10 and 11: mean and std as printed; Retrain's gap has no std."""
@@ -83,18 +83,20 @@ def test_avg_gap_is_the_papers_but_for_the_cells_that_are_listed():
 @pytest.mark.parametrize("forget", ["random10", "random50"])
 def test_bold_and_underlined_are_where_the_paper_has_them(number, best, second, forget):
     gaps = paper_gaps().printed.loc[number, forget].drop("retrained")
-    summary = pd.DataFrame({"method": gaps.index, f"{forget}_average_gap_mean": gaps.to_numpy()})
-    assert ranks(summary, forget) == {best: 0, second: 1}
+    marked = dict(zip(gaps.index, ranks(gaps), strict=True))
+    assert {method: rank for method, rank in marked.items() if rank is not None} == {best: 0, second: 1}
 
 
 # ---- a small case ----------------------------------------------------------------------------------------------------
 
+METRICS = [*GAP_METRICS, "ft_auc", "average_gap"]
 LAYOUT = Layout(
     title="Table 1",
-    access="with_remain",
+    rows=[Row("retrained"), *(Row(method, "with_remain") for method in ("ft", "l1_sparse", "my_method"))],
+    groups=[Group("random10", 0.1), Group("half", 0.5)],
+    metrics=METRICS,
     mia="ft_auc",
-    methods=["ft", "l1_sparse", "my_method"],
-    forget={"random10": 0.1, "half": 0.5},
+    references=128,
 )
 
 
@@ -122,12 +124,13 @@ RUNS = [
     run("my_method", "half", [80, 92, 80, 50, 20]),
 ]
 
-ONE = replace(LAYOUT, forget={"random10": 0.1})
+ONE = replace(LAYOUT, groups=[Group("random10", 0.1)])
 
 CAPTION = (
     "Avg. Gap is the mean distance from the models retrained without the same forget set, with FT AUC as the attack;"
     " lowest bold, second underlined. Hyperparameters were tuned once, on a forget set of their own, by the Avg. Gap"
-    " with FT AUC. † Some runs diverged: they are in no mean, and are counted in the CSV."
+    " with FT AUC. RMIA had 128 reference models. † Some runs diverged: they are in no mean, and are counted in the"
+    " CSV."
 )
 
 MARKDOWN = f"""\
@@ -190,7 +193,7 @@ def test_a_summary_has_mean_std_and_count_of_the_runs_that_did_not_diverge(colle
 
 
 def test_a_table_with_mis_shows_mis_and_its_gap_and_says_what_tuning_saw(collected):
-    layout = replace(LAYOUT, mia="mis")
+    layout = replace(LAYOUT, mia="mis", metrics=[*GAP_METRICS, "mis", "average_gap"])
     summary = summarise(collected, layout).set_index("method")
     assert summary.half_mis_mean["ft"] == 28
     assert summary.half_average_gap_mean["ft"] == 2
@@ -202,10 +205,42 @@ def test_a_table_with_mis_shows_mis_and_its_gap_and_says_what_tuning_saw(collect
 
 
 def test_the_other_access_is_another_table(collected):
-    layout = replace(ONE, access="without_remain", methods=["ft"])
+    layout = replace(ONE, rows=[Row("retrained"), Row("ft", "without_remain")])
     assert summarise(collected, layout).random10_unlearn_accuracy_mean.tolist() == [91, 0]
     with pytest.raises(ValueError, match=r"Table 1: found no run of l1_sparse \(without_remain\) for random10"):
-        summarise(collected, replace(layout, methods=["ft", "l1_sparse"]))
+        summarise(collected, replace(layout, rows=[*layout.rows, Row("l1_sparse", "without_remain")]))
+
+
+def test_both_accesses_as_rows(collected):
+    """Table 7's layout: one method, a row for each access."""
+    layout = replace(ONE, rows=[Row("retrained"), Row("ft", "with_remain"), Row("ft", "without_remain")])
+    summary = summarise(collected, layout)
+    assert summary.random10_test_accuracy_mean.tolist() == [90, 88, 0]
+    assert summary.access.tolist() == ["", "with_remain", "without_remain"]
+    text = markdown(summary, layout)
+    assert "| FT with D_R " in text
+    assert "| FT no D_R " in text
+    assert "Unlearning with and without access to D_R:" in text
+
+
+def test_both_accesses_as_columns(collected):
+    """The layout of Tables 8 and 9: each access has columns of its own, and its own best."""
+    groups = [Group("random10", 0.1, access) for access in ("with_remain", "without_remain")]
+    layout = replace(ONE, rows=[Row("retrained"), Row("ft")], groups=groups, metrics=["test_accuracy", "average_gap"])
+    summary = summarise(collected, layout).set_index("method")
+    assert summary.with_remain_random10_test_accuracy_mean.tolist() == [90, 88]
+    assert summary.without_remain_random10_test_accuracy_mean.tolist() == [90, 0]  # retrained models have no access
+    text = markdown(summary.reset_index(), layout)
+    assert "Test Acc (10%, with D_R) | Avg. Gap (10%, with D_R)" in text
+    assert text.count("**") == 4
+    assert r"\multicolumn{2}{c}{Random forget (10\%), no $D_R$}" in latex(summary.reset_index(), layout)
+
+
+def test_without_a_gap_nothing_is_marked_and_the_caption_is_silent_about_it(collected):
+    layout = replace(ONE, metrics=["ft_auc", "test_accuracy"])
+    text = markdown(summarise(collected, layout), layout)
+    assert "**" not in text
+    assert "Avg. Gap is" not in text
 
 
 def test_runs_of_two_experiments_are_no_table(collected):
@@ -225,9 +260,7 @@ def test_runs_of_two_experiments_are_no_table(collected):
     ([9.0, 10.0, 11.0], [0, 1, None]),  # as numbers, not as text
 ])  # fmt: skip
 def test_ties_share_a_mark(gaps, expected):
-    summary = pd.DataFrame({"method": ["retrained", *"abc"], "f_average_gap_mean": [math.nan, *gaps]})
-    assert [ranks(summary, "f").get(method) for method in "abc"] == expected
-    assert "retrained" not in ranks(summary, "f")
+    assert ranks([math.nan, *gaps]) == [None, *expected]
 
 
 def test_the_best_of_each_family_is_marked(collected):
@@ -257,7 +290,7 @@ def test_markdown_lines_up(collected):
 
 
 def test_a_small_share_of_samples_is_not_rounded_away(collected):
-    layout = replace(ONE, forget={"random10": 0.025})
+    layout = replace(ONE, groups=[Group("random10", 0.025)])
     assert "Avg. Gap (2.5%)" in markdown(summarise(collected, layout), layout)
 
 
@@ -269,6 +302,8 @@ def test_the_step_writes_the_same_bytes_each_time_whatever_the_order_of_files(fi
         written.append([path.read_bytes() for path in outputs])
     assert written[0] == written[1] == written[2]
     head, *rows = written[0][0].decode().splitlines()
-    assert head.startswith("method,random10_unlearn_accuracy_mean,random10_unlearn_accuracy_std,random10_unlearn_")
-    assert rows[1].startswith("ft,93.000000,2.828427,2,97.000000,1.414214,2,88.000000,0.000000,2,")
+    assert head.startswith(
+        "method,access,random10_unlearn_accuracy_mean,random10_unlearn_accuracy_std,random10_unlearn_"
+    )
+    assert rows[1].startswith("ft,with_remain,93.000000,2.828427,2,97.000000,1.414214,2,88.000000,0.000000,2,")
     assert written[0][1].decode() == markdown(summarise(collect(files), LAYOUT), LAYOUT)

@@ -23,7 +23,7 @@ ALL = {
     "choose": 3,
     "unlearn": 3,
     "score": 5,
-    "runs": 1,
+    "runs_digits": 1,
     "table1": 1,
     "all": 1,
 }
@@ -41,7 +41,7 @@ def test_everything_is_planned_where_there_is_nothing(tmp_path):
 
 
 def test_the_results_are_complete(finished):
-    runs = pd.read_csv(finished / "results" / "runs.csv")
+    runs = pd.read_csv(finished / "results" / "runs" / "digits.csv")
     counts = runs.groupby("method").size().to_dict()
     assert counts == {"retrained": 1, "original": 2, "ft": 4, "amun_salun": 8}
     assert not runs.diverged.any()
@@ -63,18 +63,18 @@ def test_a_comment_in_any_step_runs_nothing(copy):
 
 def test_one_method_s_loss_runs_that_method_its_scores_and_the_views(copy):
     edit(copy / "amun_steps" / "methods" / "ft.py", "[request.remain]", "[request.remain, request.remain]")
-    assert planned(copy) == {"tune": 2, "choose": 1, "unlearn": 1, "score": 1, "runs": 1, "table1": 1, "all": 1}
+    assert planned(copy) == {"tune": 2, "choose": 1, "unlearn": 1, "score": 1, "runs_digits": 1, "table1": 1, "all": 1}
 
 
 def test_a_method_s_code_runs_the_methods_that_are_built_on_it(copy):
     edit(copy / "amun_steps" / "methods" / "amun.py", "if include_forget:", "if not include_forget:")
-    assert planned(copy) == {"tune": 4, "choose": 2, "unlearn": 2, "score": 2, "runs": 1, "table1": 1, "all": 1}
+    assert planned(copy) == {"tune": 4, "choose": 2, "unlearn": 2, "score": 2, "runs_digits": 1, "table1": 1, "all": 1}
 
 
 def test_the_attack_runs_what_builds_on_the_adversarial_sets(copy):
     edit(copy / CONFIG, "steps: 50", "steps: 40")
     assert planned(copy) == {
-        "adversarial": 2, "tune": 4, "choose": 2, "unlearn": 2, "score": 2, "runs": 1, "table1": 1, "all": 1
+        "adversarial": 2, "tune": 4, "choose": 2, "unlearn": 2, "score": 2, "runs_digits": 1, "table1": 1, "all": 1
     }  # fmt: skip
 
 
@@ -90,10 +90,10 @@ def test_a_value_changed_and_changed_back_computes_nothing_again(copy):
     edit(copy / CONFIG, "ft: {}", "ft: {grid: {}}")
     assert planned(copy) == {}  # the same, said in other words
     edit(copy / CONFIG, "gamma: 2.0", "gamma: 1.5")
-    snakemake(copy, "--cores", "2", "results/tables/table1.csv", "results/runs.csv")
+    snakemake(copy, "--cores", "2", "results/tables/table1.csv", "results/runs/digits.csv")
     assert views(copy) != before
     edit(copy / CONFIG, "gamma: 1.5", "gamma: 2.0")
-    assert set(planned(copy)) <= {"runs", "table1", "all"}  # only what people read is put together again
+    assert set(planned(copy)) <= {"runs_digits", "table1", "all"}  # only what people read is put together again
     snakemake(copy, "--cores", "2")
     assert views(copy) == before
 
@@ -114,12 +114,12 @@ def test_a_view_that_shows_another_config_s_results_is_made_again(finished, tmp_
     """Also where nothing but the results was copied, so that Snakemake has no record of what the view shows."""
     where = clone(tmp_path / "other")
     shutil.copytree(finished / "results", where / "results")
-    edit(where / CONFIG, "mia: ft_auc", "mia: mis")
+    edit(where / CONFIG, "test_accuracy, ft_auc, average_gap", "test_accuracy, mis, average_gap")
     assert planned(where) == {"table1": 1, "all": 1}
     snakemake(where, "--cores", "1")
     assert "mis_mean" in (where / "results" / "tables" / "table1.csv").read_text()
     assert planned(where) == {}
-    edit(where / CONFIG, "mia: mis", "mia: ft_auc")
+    edit(where / CONFIG, "test_accuracy, mis, average_gap", "test_accuracy, ft_auc, average_gap")
     assert planned(where) == {"table1": 1, "all": 1}
 
 
@@ -132,7 +132,7 @@ def test_from_scratch_on_one_core_the_tables_are_the_same_bytes(finished, tmp_pa
 def test_a_diverged_run_is_a_row_that_says_so(copy):
     edit(copy / CONFIG, "learning_rate: [1.0e-2, 1.0e-3]", "learning_rate: [1.0e+30]")
     snakemake(copy, "--cores", "2")
-    runs = pd.read_csv(copy / "results" / "runs.csv")
+    runs = pd.read_csv(copy / "results" / "runs" / "digits.csv")
     diverged = runs[runs.diverged]
     assert set(diverged.method) == {"ft", "amun_salun"}
     assert len(diverged) == 12

@@ -14,9 +14,7 @@ def build(shape: Sequence[int], classes: int, *, stages: list[list[int]]) -> nn.
     channels, height, width = shape
     size = (height >> len(stages)) * (width >> len(stages))
     if not size:
-        raise ValueError(
-            f"stages: found {len(stages)}, too many for images of {height}x{width} pixels"
-        )
+        raise ValueError(f"stages: found {len(stages)}, too many for images of {height}x{width} pixels")
     layers: list[nn.Module] = []
     for stage in stages:
         for outputs in stage:

@@ -1,24 +1,27 @@
 # What people read, under plain names: cheap, and made again when what it shows, or its code, changes. A hidden file whose
 # name has the view's address says what the plain names show now, so that no record of Snakemake's is needed to tell.
-RUNS = PLAN.runs()
+for runs in map(PLAN.runs, config["experiments"]):
 
-
-rule runs:
-    input:
-        runs=[ancient(scores.file("runs.csv")) for scores in RUNS.builds_on.values()],
-        stale=stale(RUNS, "results/runs.csv"),
-    output:
-        csv="results/runs.csv",
-        made=touch(f"results/.{RUNS.slug}"),
-    log:
-        "results/logs/runs.log",
-    localrule: True
-    conda:
-        "../envs/steps.yaml"
-    params:
-        options=RUNS.options(),
-    shell:
-        "rm -f results/.runs-* && python -m amun_steps.runs {params.options} --runs {input.runs} --output {output.csv} &> {log}"
+    rule:
+        name:
+            f"runs_{runs.name}"
+        input:
+            runs=[ancient(scores.file("runs.csv")) for scores in runs.builds_on.values()],
+            stale=stale(runs, f"results/runs/{runs.name}.csv"),
+        output:
+            csv=f"results/runs/{runs.name}.csv",
+            made=touch(f"results/runs/.{runs.slug}"),
+        log:
+            f"results/logs/runs_{runs.name}.log",
+        localrule: True
+        conda:
+            "../envs/steps.yaml"
+        params:
+            options=runs.options(),
+            older=f"results/runs/.{runs.name}-*",
+        shell:
+            "rm -f {params.older} && python -m amun_steps.runs {params.options} --runs {input.runs} --output {output.csv}"
+            " &> {log}"
 
 
 for table in map(PLAN.table, config["tables"]):
