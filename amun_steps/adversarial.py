@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from amun_steps import stack as stacks
-from amun_steps.attacks import Forward, norms
+from amun_steps.attacks import AdversarialSet, Forward, Seeds
 from amun_steps.data import load, write_arrays
 from amun_steps.device import device, images_on
 from amun_steps.seeds import seed_of
@@ -34,70 +34,30 @@ class Search:
 
 @dataclass(frozen=True)
 class Attack:
-    """The attack in Algorithm 1: `algorithm` names a module of `amun_steps.attacks`, which takes `parameters`.
-
-    `restart` says whether it starts from the sample itself in every ball (the paper) or goes on from its last iterate.
-    """
+    """The attack in Algorithm 1: `algorithm` names a module of `amun_steps.attacks`, which takes `parameters`."""
 
     algorithm: str
     parameters: dict[str, Any]
-    restart: bool
     search: Search
 
 
-@dataclass(frozen=True)
-class AdversarialSet:
-    """Algorithm 1's result for n samples.
-
-    image: (n, channels, height, width) float32 in [0, 1]. label: (n,) the wrong label that the model gives it.
-    epsilon: (n,) final radius, on the doubling ladder. distance: (n,) l2 distance delta from the sample. passes: (n,)
-    gradients computed.
-    """
-
-    image: Tensor
-    label: Tensor
-    epsilon: Tensor
-    distance: Tensor
-    passes: Tensor
-
-
 def build_adversarial_set(
-    forward: Forward, images: Tensor, labels: Tensor, epsilon_init: float, attack: Attack
+    forward: Forward, images: Tensor, labels: Tensor, epsilon_init: float, attack: Attack, seeds: Seeds
 ) -> AdversarialSet:
-    """Algorithm 1 on n samples in parallel: attack all, double the radius of those without a result, attack them again.
-
-    With `attack.restart` an attack starts from the sample itself in every ball, as the paper's line 7 reads and the
-    configs say; without, it goes on from its last iterate, as the paper's public code does. Both meet the definition:
-    going on saves the few steps back to where it was, and neither finds nearer examples than the other.
+    """Algorithm 1 on n samples in parallel; `seeds` (n,) are for what is random in the attack.
 
     Read literally, E.1's choice of `epsilon_init` lets 95% of the samples succeed in the first round, so the total work
     is around one run of the attack or less, below the 'less than three' of E.1; the price is that a step, a tenth of
-    epsilon, is coarse for a sample whose boundary is near. Raises RuntimeError where the ball has outgrown [0, 1]^d and
-    a sample is still classified right.
+    epsilon, is coarse for a sample whose boundary is near. Raises RuntimeError where a sample has no adversarial
+    example.
     """
-    attempt = importlib.import_module(f"amun_steps.attacks.{attack.algorithm}").attack
-    epsilon = torch.full(labels.shape, epsilon_init, dtype=images.dtype, device=images.device)
-    image, label, passes = images.clone(), labels.clone(), torch.zeros_like(labels)
-    active = torch.arange(len(images), device=images.device)
-    farthest = math.sqrt(images[0].numel())
-    while len(active):
-        start = images[active] if attack.restart else image[active]
-        tried = attempt(forward, images[active], labels[active], epsilon[active], start, **attack.parameters)
-        image[active], label[active] = tried.image, tried.label
-        passes[active] += tried.passes
-        active = active[~tried.found]
-        if (epsilon[active] > farthest).any():
-            raise RuntimeError(
-                f"{len(active)} of {len(images)} samples have no adversarial example within {farthest:.1f}, which is"
-                " all of [0, 1]^d: does the model's output depend on its input?"
-            )
-        epsilon[active] *= 2
-    return AdversarialSet(image, label, epsilon, norms(image - images).flatten(), passes)
+    search = importlib.import_module(f"amun_steps.attacks.{attack.algorithm}").attack
+    return search(forward, images, labels, epsilon_init, seeds, **attack.parameters)
 
 
-def choose_epsilon_init(forward: Forward, images: Tensor, labels: Tensor, attack: Attack) -> float:
+def choose_epsilon_init(forward: Forward, images: Tensor, labels: Tensor, attack: Attack, seeds: Seeds) -> float:
     """epsilon_init by Appendix E.1, from a small random subset `images`, `labels` (see `Search`)."""
-    found = build_adversarial_set(forward, images, labels, attack.search.start, attack)
+    found = build_adversarial_set(forward, images, labels, attack.search.start, attack, seeds)
     ladder = found.epsilon.sort().values
     return ladder[math.ceil(attack.search.share * len(ladder)) - 1].item()
 
@@ -127,12 +87,13 @@ def adversarial(
         return model.logits(x[None])[0]
 
     members = np.flatnonzero(data.train)
+    seeds = np.array([seed_of(seed, "attack", original, n) for n in range(len(images))])
     generator = np.random.default_rng(seed_of(seed, "epsilon", original))
-    few = torch.from_numpy(generator.choice(members, min(attack.search.samples, len(members)), replace=False)).to(where)
-    epsilon_init = choose_epsilon_init(forward, images[few], labels[few], attack)
+    few = generator.choice(members, min(attack.search.samples, len(members)), replace=False)
+    epsilon_init = choose_epsilon_init(forward, images[few], labels[few], attack, seeds[few].tolist())
     parts = [
-        build_adversarial_set(forward, images[rows], labels[rows], epsilon_init, attack)
-        for rows in torch.from_numpy(members).to(where).split(batch)
+        build_adversarial_set(forward, images[rows], labels[rows], epsilon_init, attack, seeds[rows].tolist())
+        for rows in (members[start : start + batch] for start in range(0, len(members), batch))
     ]
     columns = ("image", "label", "epsilon", "distance", "passes")
     arrays = {name: torch.cat([getattr(part, name) for part in parts]).cpu().numpy() for name in columns}

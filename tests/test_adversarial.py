@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,9 +12,11 @@ from torch.nn import functional as F
 from toy import images
 
 from amun_steps.adversarial import Attack, Search, build_adversarial_set, choose_epsilon_init
-from amun_steps.attacks import pgd
+from amun_steps.attacks import log_odds_against, pgd
 
-PGD50 = Attack("pgd", {"steps": 50, "relative_step": 0.1}, restart=True, search=Search(100, 0.001, 0.95))
+PGD50 = Attack("pgd", {"steps": 50, "relative_step": 0.1, "restart": True}, Search(100, 0.001, 0.95))
+ONWARDS = replace(PGD50, parameters=PGD50.parameters | {"restart": False})
+SEEDS = range(1000)
 
 
 def classifier(seed: int, dtype=torch.float32):
@@ -35,10 +38,14 @@ def task(seed: int, n: int = 24):
 
 
 @settings(max_examples=12, deadline=None)
-@given(seed=st.integers(0, 10_000), epsilon_init=st.sampled_from([0.003, 0.02, 0.3]), restart=st.booleans())
-def test_algorithm_1_meets_its_definition(seed, epsilon_init, restart):
+@given(
+    seed=st.integers(0, 10_000),
+    epsilon_init=st.sampled_from([0.003, 0.02, 0.3]),
+    attack=st.sampled_from([PGD50, ONWARDS]),
+)
+def test_algorithm_1_meets_its_definition(seed, epsilon_init, attack):
     forward, x, y = task(seed)
-    found = build_adversarial_set(forward, x, y, epsilon_init, replace(PGD50, restart=restart))
+    found = build_adversarial_set(forward, x, y, epsilon_init, attack, SEEDS)
     with torch.no_grad():
         predicted = forward(found.image).argmax(dim=1)
     assert (predicted != y).all()
@@ -83,7 +90,7 @@ def test_pgd_is_the_rule_sample_by_sample():
     y = forward(x).argmax(dim=1)
     y[0] = (y[0] + 1) % 10
     epsilon = torch.linspace(0.02, 0.8, 30, dtype=torch.float64)
-    found = pgd.attack(forward, x, y, epsilon, x, steps=20, relative_step=0.1)
+    found = pgd.in_ball(forward, x, y, epsilon, x, steps=20, relative_step=0.1)
     assert 3 < found.found.sum() < 27  # both outcomes are there to be compared
     for n in range(30):
         image, success, passes = literal_pgd(forward, x[n : n + 1], y[n : n + 1], epsilon[n], 20, 0.1)
@@ -97,7 +104,7 @@ def test_the_gradient_survives_where_a_confident_model_s_cross_entropy_has_none(
     label = torch.tensor([0])
     (vanished,) = torch.autograd.grad(F.cross_entropy(logits, label), logits)
     assert (vanished == 0).all()
-    (gradient,) = torch.autograd.grad(pgd.log_odds_against(logits, label).sum(), logits)
+    (gradient,) = torch.autograd.grad(log_odds_against(logits, label).sum(), logits)
     share = 1 / (1 + math.exp(-1))
     torch.testing.assert_close(gradient, torch.tensor([[-1.0, 1 - share, share]]))
 
@@ -106,15 +113,15 @@ def test_the_gradient_survives_where_a_confident_model_s_cross_entropy_has_none(
 def test_its_direction_is_the_cross_entropy_s(values, y):
     logits = torch.tensor([values], dtype=torch.float64, requires_grad=True)
     label = torch.tensor([y])
-    (ours,) = torch.autograd.grad(pgd.log_odds_against(logits, label).sum(), logits)
+    (ours,) = torch.autograd.grad(log_odds_against(logits, label).sum(), logits)
     (theirs,) = torch.autograd.grad(F.cross_entropy(logits, label), logits)
     torch.testing.assert_close(ours / ours.norm(), theirs / theirs.norm())
 
 
 def test_epsilon_init_is_the_least_rung_that_is_enough_for_the_share():
     forward, x, y = task(3, n=40)
-    rungs = build_adversarial_set(forward, x, y, 0.001, PGD50).epsilon
-    chosen = choose_epsilon_init(forward, x, y, PGD50)
+    rungs = build_adversarial_set(forward, x, y, 0.001, PGD50, SEEDS).epsilon
+    chosen = choose_epsilon_init(forward, x, y, PGD50, SEEDS)
     assert (rungs <= chosen).double().mean() >= 0.95
     assert (rungs <= chosen / 2).double().mean() < 0.95
 
@@ -122,8 +129,8 @@ def test_epsilon_init_is_the_least_rung_that_is_enough_for_the_share():
 def test_going_on_from_the_last_iterate_saves_the_steps_back_to_it():
     """And nothing else: in distance neither is better, by a tenth of the mean here."""
     forward, x, y = task(7, n=100)
-    again = build_adversarial_set(forward, x, y, 0.001, PGD50)
-    onwards = build_adversarial_set(forward, x, y, 0.001, replace(PGD50, restart=False))
+    again = build_adversarial_set(forward, x, y, 0.001, PGD50, SEEDS)
+    onwards = build_adversarial_set(forward, x, y, 0.001, ONWARDS, SEEDS)
     assert again.passes.sum() > onwards.passes.sum()
     torch.testing.assert_close(again.distance.mean(), onwards.distance.mean(), rtol=0.1, atol=0)
 
@@ -131,8 +138,8 @@ def test_going_on_from_the_last_iterate_saves_the_steps_back_to_it():
 def test_the_work_is_below_three_runs_of_the_attack():
     """Appendix E.1's claim, with epsilon_init chosen as it says, counted in gradients per sample."""
     forward, x, y = task(5, n=200)
-    chosen = choose_epsilon_init(forward, x[:100], y[:100], PGD50)
-    found = build_adversarial_set(forward, x, y, chosen, PGD50)
+    chosen = choose_epsilon_init(forward, x[:100], y[:100], PGD50, SEEDS)
+    found = build_adversarial_set(forward, x, y, chosen, PGD50, SEEDS)
     assert found.passes.double().mean() < 3 * 50
 
 
@@ -141,4 +148,69 @@ def test_a_model_that_ignores_its_input_is_an_error_not_an_endless_loop():
         return x.flatten(1).sum(dim=1, keepdim=True) * 0 + torch.tensor([1.0, 0.0])
 
     with pytest.raises(RuntimeError, match="2 of 2 samples have no adversarial example"):
-        build_adversarial_set(constant, images(2)[0], torch.zeros(2, dtype=torch.long), 0.1, PGD50)
+        build_adversarial_set(constant, images(2)[0], torch.zeros(2, dtype=torch.long), 0.1, PGD50, SEEDS)
+
+
+# ---- FFGSM (Appendix F.5) --------------------------------------------------------------------------------------------
+
+FFGSM = Attack("ffgsm", {"rounds": 3, "noise": 0.1}, Search(100, 0.02, 0.95))
+
+
+def literal_ffgsm(forward, x, y, epsilon_init, seed, rounds, noise):
+    """F.5, one sample, in words of its own: image, final epsilon, gradients."""
+    if forward(x).argmax(dim=1).item() != y.item():
+        return x, epsilon_init, 0
+    gradients, base = 0, x
+    while True:
+        base = base.detach().requires_grad_()
+        (g,) = torch.autograd.grad(F.cross_entropy(forward(base), y), base)
+        gradients += 1
+        epsilon = epsilon_init
+        for _ in range(rounds):
+            moved = (base.detach() + epsilon * g.sign()).clamp(0, 1)
+            if forward(moved).argmax(dim=1).item() != y.item():
+                return moved, epsilon, gradients
+            epsilon *= 2
+        drawn = np.random.default_rng([seed, gradients]).uniform(-noise, noise, x.shape[1:])
+        base = (x + torch.from_numpy(drawn)).clamp(0, 1)
+
+
+def test_ffgsm_is_the_rule_sample_by_sample():
+    forward = classifier(2, torch.float64)
+    x = images(40)[0].double()
+    y = forward(x).argmax(dim=1)
+    y[0] = (y[0] + 1) % 10
+    found = build_adversarial_set(forward, x, y, 0.02, FFGSM, SEEDS)
+    for n in range(40):
+        image, epsilon, gradients = literal_ffgsm(forward, x[n : n + 1], y[n : n + 1], 0.02, n, 3, 0.1)
+        torch.testing.assert_close(found.image[n : n + 1], image)
+        assert found.epsilon[n].item() == pytest.approx(epsilon)
+        assert found.passes[n].item() == gradients
+    assert (found.label != y).all()
+    assert torch.equal(found.label, forward(found.image).argmax(dim=1))
+    torch.testing.assert_close(found.distance, (found.image - x).flatten(1).norm(dim=1))
+    assert found.distance[0] == 0
+    assert found.passes.max() > 1  # some restarted, so that the rule was compared there too
+
+
+def test_a_sample_s_ffgsm_does_not_depend_on_its_batch():
+    forward, x, y = task(2, n=40)
+    whole = build_adversarial_set(forward, x, y, 0.02, FFGSM, SEEDS)
+    part = build_adversarial_set(forward, x[7:19], y[7:19], 0.02, FFGSM, SEEDS[7:19])
+    assert torch.equal(part.passes, whole.passes[7:19])
+    torch.testing.assert_close(part.image, whole.image[7:19])
+
+
+def test_ffgsm_gives_up_on_a_model_that_ignores_its_input():
+    def constant(x):
+        return x.flatten(1).sum(dim=1, keepdim=True) * 0 + torch.tensor([1.0, 0.0])
+
+    with pytest.raises(RuntimeError, match=r"2 of 2 samples have no adversarial example after 100 restarts of up to"):
+        build_adversarial_set(constant, images(2)[0], torch.zeros(2, dtype=torch.long), 0.02, FFGSM, SEEDS)
+
+
+def test_ffgsm_is_cheaper_and_farther_than_pgd():
+    forward, x, y = task(9, n=100)
+    near, far = (build_adversarial_set(forward, x, y, 0.02, attack, SEEDS) for attack in (PGD50, FFGSM))
+    assert far.passes.sum() < near.passes.sum()
+    assert (far.distance[3:] > near.distance[3:]).double().mean() > 0.9

@@ -30,7 +30,7 @@ NETWORK = {"name": "small_resnet", "width": 8, "strides": [1], "stem_stride": 2}
 TRAINING = Training(NETWORK, recipe(epochs=6, batch_size=64), Schedule(0.1, 4, 0.1), seed=0)
 SIGNAL = {"temperature": 2.0, "margin": 0.6, "taylor_terms": 4}
 GRID = {"learning_rate": [0.01, 1e-6], "step": [None], "include_forget": [True, False]}
-PGD = Attack("pgd", {"steps": 20, "relative_step": 0.1}, True, Search(20, 0.01, 0.95))
+PGD = Attack("pgd", {"steps": 20, "relative_step": 0.1}, Search(20, 0.01, 0.95))
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,12 @@
-"""Adversarial attacks, one file each, found by their name in the config.
+"""Attacks in Algorithm 1, one file each, found by their name in the config.
 
-A module has `attack(forward, images, labels, epsilon, start, **parameters) -> Attempt`: one attempt per sample inside
-the ball of radius `epsilon` around it, from the image `start`, which Algorithm 1 repeats with a larger ball.
+A module has `attack(forward, images, labels, epsilon_init, seeds, **parameters) -> AdversarialSet`: for each of n
+samples, an image near it that the model gets wrong. `seeds` (n,) is for what is random in it, one per sample, so that a
+sample's result does not depend on who shares its batch.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -12,21 +14,45 @@ from torch import Tensor
 Forward = Callable[[Tensor], Tensor]
 """(n, channels, height, width) images in [0, 1] -> (n, classes) logits, in evaluation mode."""
 
+Seeds = Sequence[int]
+
 
 @dataclass(frozen=True)
-class Attempt:
-    """What an attack found for n samples.
+class AdversarialSet:
+    """Algorithm 1's result for n samples.
 
-    image: (n, channels, height, width), the adversarial example where `found`, else the last iterate. label: (n,) the
-    model's prediction there. found: (n,) bool. passes: (n,) gradients that were computed for the sample.
+    image: (n, channels, height, width) float32 in [0, 1]. label: (n,) the wrong label that the model gives it.
+    epsilon: (n,) final radius, on the doubling ladder. distance: (n,) l2 distance delta from the sample. passes: (n,)
+    gradients computed.
     """
 
     image: Tensor
     label: Tensor
-    found: Tensor
+    epsilon: Tensor
+    distance: Tensor
     passes: Tensor
 
 
 def norms(x: Tensor) -> Tensor:
     """(n, 1, 1, 1) l2 norm of each of n images."""
     return x.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+
+
+def log_odds_against(logits: Tensor, labels: Tensor) -> Tensor:
+    """(n,) log((1 - p_y) / p_y) of (n, classes) logits.
+
+    The cross entropy is log(1 + exp(this)), so its gradient is this one's times 1 - p_y: the same direction, which is
+    all that a normalised step, or a sign, uses. But where a confident model's p_y rounds to 1 this gradient does not
+    vanish.
+    """
+    true = logits.gather(1, labels[:, None])
+    others = logits.scatter(1, labels[:, None], -math.inf)
+    return others.logsumexp(dim=1) - true[:, 0]
+
+
+def give_up(left: int, images: Tensor, tried: str) -> RuntimeError:
+    """The error for `left` of `images` that have no adversarial example wherever it was `tried`."""
+    return RuntimeError(
+        f"{left} of {len(images)} samples have no adversarial example {tried}: does the model's output depend on its"
+        " input?"
+    )

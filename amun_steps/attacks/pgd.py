@@ -1,12 +1,65 @@
-"""Projected gradient descent in the l2 ball (Madry et al., 2018), stopped at the first misclassified iterate."""
+"""Algorithm 1 with projected gradient descent in the l2 ball (Madry et al., 2018): the paper's PGD-50 (section 4)."""
+
+import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from amun_steps.attacks import Attempt, Forward, norms
+from amun_steps.attacks import AdversarialSet, Forward, Seeds, give_up, log_odds_against, norms
 
 
 def attack(
+    forward: Forward,
+    images: Tensor,
+    labels: Tensor,
+    epsilon_init: float,
+    seeds: Seeds,
+    *,
+    steps: int,
+    relative_step: float,
+    restart: bool = True,
+) -> AdversarialSet:
+    """Attack all samples at once, double the radius of those without a result, attack them again. Nothing is random.
+
+    With `restart` the attack starts from the sample itself in every ball, as the paper's line 7 reads; without, it goes
+    on from its last iterate, as the paper's public code does. Both meet the definition: going on saves the few steps
+    back to where it was, and neither finds nearer examples than the other. Raises RuntimeError where the ball has
+    outgrown [0, 1]^d and a sample is still classified right.
+    """
+    epsilon = torch.full(labels.shape, epsilon_init, dtype=images.dtype, device=images.device)
+    image, label, passes = images.clone(), labels.clone(), torch.zeros_like(labels)
+    active = torch.arange(len(images), device=images.device)
+    farthest = math.sqrt(images[0].numel())
+    while len(active):
+        start = images[active] if restart else image[active]
+        tried = in_ball(
+            forward, images[active], labels[active], epsilon[active], start, steps=steps, relative_step=relative_step
+        )
+        image[active], label[active] = tried.image, tried.label
+        passes[active] += tried.passes
+        active = active[~tried.found]
+        if (epsilon[active] > farthest).any():
+            raise give_up(len(active), images, f"within {farthest:.1f}, which is all of [0, 1]^d")
+        epsilon[active] *= 2
+    return AdversarialSet(image, label, epsilon, norms(image - images).flatten(), passes)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What one run of PGD found for n samples.
+
+    image: (n, channels, height, width), the adversarial example where `found`, else the last iterate. label: (n,) the
+    model's prediction there. found: (n,) bool. passes: (n,) gradients that were computed for the sample.
+    """
+
+    image: Tensor
+    label: Tensor
+    found: Tensor
+    passes: Tensor
+
+
+def in_ball(
     forward: Forward,
     images: Tensor,
     labels: Tensor,
@@ -49,14 +102,3 @@ def attack(
         offset = offset * (epsilon[active] / norms(offset).clamp_min(1e-12)).clamp_max(1)
         current = (centre + offset).clamp(0, 1)
     return out
-
-
-def log_odds_against(logits: Tensor, labels: Tensor) -> Tensor:
-    """(n,) log((1 - p_y) / p_y) of (n, classes) logits.
-
-    The cross entropy is log(1 + exp(this)), so its gradient is this one's times 1 - p_y: the same direction, which is
-    all that a normalised step uses. But where a confident model's p_y rounds to 1 this gradient does not vanish.
-    """
-    true = logits.gather(1, labels[:, None])
-    others = logits.scatter(1, labels[:, None], -torch.inf)
-    return others.logsumexp(dim=1) - true[:, 0]
