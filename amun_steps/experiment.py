@@ -303,5 +303,6 @@ def _training(plan: Plan, experiment: str, role: str) -> dict[str, Any]:
     config = plan.config
     recipe = dict(config["training"][config["experiments"][experiment][role]["training"]])
     schedule = {key: recipe.pop(key) for key in ("learning_rate", "step", "factor")}
+    robust = {key: recipe.pop(key) for key in ("trades",) if key in recipe}
     network = config["experiments"][experiment]["network"]
-    return {"network": network, "recipe": recipe, "schedule": schedule, "seed": config["seed"]}
+    return {"network": network, "recipe": recipe, "schedule": schedule, "seed": config["seed"], **robust}

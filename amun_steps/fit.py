@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Generator, Tensor
@@ -113,13 +113,25 @@ class Member:
     mask: Tensor | None = None
 
 
-Objective = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
+class Network(Protocol):
+    """The models of a stack as an objective sees them."""
+
+    def __call__(self, images: Tensor, train: bool = True) -> Tensor:
+        """(models, batch, classes) logits of (models, batch, ...) images; those in evaluation mode know no weights."""
 
 
-def cross_entropy(forward: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> Tensor:
-    """(models, batch) cross entropy of (models, batch, ...) images in [0, 1] and (models, batch) labels."""
-    logits = forward(images)
+Objective = Callable[[Network, Tensor, Tensor, Sequence[Generator]], Tensor]
+"""(network, images, labels, each model's generator) -> (models, batch) loss."""
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """(models, batch) cross entropy of (models, batch, classes) logits and (models, batch) labels."""
     return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
+
+
+def supervised(network: Network, images: Tensor, labels: Tensor, generators: Sequence[Generator]) -> Tensor:
+    """The objective of everything but adversarial training: the cross entropy."""
+    return cross_entropy(network(images), labels)
 
 
 def fit(
@@ -128,15 +140,16 @@ def fit(
     members: Sequence[Member],
     recipe: Recipe,
     *,
-    objective: Objective = cross_entropy,
+    objective: Objective = supervised,
     checkpoint: Path | None = None,
+    after_epoch: Callable[[], object] = lambda: None,
 ) -> Tensor:
     """Train `stack` in place, member m on `members[m]`, and return the (models, epochs) mean training loss.
 
     pool: (K, channels, height, width) images in [0, 1] on the stack's device, the rows that `Samples.index` names.
     checkpoint: where the state is saved between epochs, now and then and at the end; a fit that finds one goes on from
     there, to the same bits. Nothing in an epoch waits for the device. A member that diverges goes on with NaN and
-    disturbs no other.
+    disturbs no other. after_epoch: called when `stack` has been through another epoch, to look at it.
     """
     if len(members) != stack.size:
         raise ValueError(f"{len(members)} members for a stack of {stack.size} models")
@@ -153,8 +166,12 @@ def fit(
         batch = {name: column[rows, start:stop] for name, column in table.items()}
         weights = part.weights.detach().requires_grad_()
         images = augment(pool[batch["index"]], batch, recipe.augmentation)
+
+        def network(images: Tensor, train: bool = True) -> Tensor:
+            return part.logits(images, weights=weights if train else None, train=train)
+
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-            loss = objective(lambda x: part.logits(x, weights=weights, train=True), images, batch["label"])
+            loss = objective(network, images, batch["label"], [generators[m] for m in group])
         total = (loss * batch["sign"]).mean(dim=1).sum() + _penalties(weights, group)
         (gradient,) = torch.autograd.grad(total, weights)
         losses[rows, epoch] += loss.detach().sum(dim=1)
@@ -191,6 +208,7 @@ def fit(
                     update(group, table, start, stop)
             visits += torch.tensor(lengths)
         losses[:, epoch] /= visits.to(device)
+        after_epoch()
         if saved.due(last=epoch == recipe.epochs - 1):
             bits = torch.stack([generator.get_state() for generator in generators])
             saved.write(state | {"epochs": torch.tensor(epoch + 1), "generators": bits})

@@ -62,7 +62,10 @@ class Stack:
         parameters = self.parameters(self.weights if weights is None else weights)
         if self.size == 1:  # vmap over one model costs what it saves with many
             state = {k: v[0] for k, v in (parameters | self.buffers).items()}
-            return functional_call(self.module, state, (images[0],))[None]
+            (alone,) = images
+            if torch.is_autocast_enabled(alone.device.type):  # the layout that half-precision convolutions are fast in
+                alone = alone.contiguous(memory_format=torch.channels_last)
+            return functional_call(self.module, state, (alone,))[None]
         forward = vmap(lambda p, b, x: functional_call(self.module, (p, b), (x,)))
         return forward(parameters, self.buffers, images)
 

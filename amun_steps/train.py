@@ -13,20 +13,25 @@ from torch import Tensor
 from amun_steps import stack as stacks
 from amun_steps.data import Dataset, load, write_arrays
 from amun_steps.device import device, images_on
-from amun_steps.fit import Member, Recipe, Samples, Schedule, fit
+from amun_steps.fit import Member, Recipe, Samples, Schedule, fit, supervised
 from amun_steps.seeds import seed_of
 from amun_steps.steps import Output, Partial, main, step
 from amun_steps.subsets import load_forget, load_inclusion
+from amun_steps.trades import Trades
 
 
 @dataclass(frozen=True)
 class Training:
-    """What is trained and how: `network` names a module of `amun_steps.models` and its parameters."""
+    """What is trained and how: `network` names a module of `amun_steps.models` and its parameters.
+
+    trades: adversarial training, in place of the cross entropy.
+    """
 
     network: dict[str, Any]
     recipe: Recipe
     schedule: Schedule
     seed: int
+    trades: Trades | None = None
 
 
 @step
@@ -117,7 +122,8 @@ def _train(
             seed = seed_of(training.seed, *name, "order")
             fits.append(Member(lambda _, samples=samples: [samples], training.schedule, seed))
         checkpoint = partial and partial / f"models{start}to{start + part.size - 1}.safetensors"
-        losses.append(fit(part, pool, fits, training.recipe, checkpoint=checkpoint).numpy())
+        objective = training.trades or supervised
+        losses.append(fit(part, pool, fits, training.recipe, objective=objective, checkpoint=checkpoint).numpy())
         trained.append(part)
     return stacks.concatenate(trained), np.concatenate(losses)
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from toy import CPU, SMALL, images, models, recipe
 
 from amun_steps import checkpoint
-from amun_steps.fit import Augmentation, Member, Samples, Schedule, augment, cross_entropy, fit, sgd_step
+from amun_steps.fit import Augmentation, Member, Samples, Schedule, augment, fit, sgd_step, supervised
 from amun_steps.stack import Stack, build, concatenate, initialise, load, save
 
 
@@ -165,11 +165,11 @@ def test_a_fit_that_is_interrupted_goes_on_to_the_same_bits(tmp_path, monkeypatc
     losses = fit(whole, pool, members, plan)
     steps = []
 
-    def dies(forward, x, y):
+    def dies(*arguments):
         steps.append(1)
         if len(steps) > epochs * 5 + 2:  # 4 steps an epoch, the last of them for each member alone
             raise InterruptionError
-        return cross_entropy(forward, x, y)
+        return supervised(*arguments)
 
     path = tmp_path / "partial" / "models.safetensors"
     with pytest.raises(InterruptionError):
@@ -177,9 +177,9 @@ def test_a_fit_that_is_interrupted_goes_on_to_the_same_bits(tmp_path, monkeypatc
     steps.clear()
     resumed = models(2)
 
-    def counts(forward, x, y):
+    def counts(*arguments):
         steps.append(1)
-        return cross_entropy(forward, x, y)
+        return supervised(*arguments)
 
     found = fit(resumed, pool, members, plan, objective=counts, checkpoint=path)
     assert len(steps) == 5 * (5 - epochs)  # the epochs that were done were not done again
@@ -208,15 +208,28 @@ def test_samples_that_are_not_augmented_stay_as_they_are():
     index = torch.arange(30)
     seen = []
 
-    def spy(forward, x, y):
+    def spy(network, x, y, generators):
         seen.append(x)
-        return forward(x).flatten(0, 1)[:, 0].view(1, -1)
+        return network(x).flatten(0, 1)[:, 0].view(1, -1)
 
     samples = Samples.of(index, labels, augment=False)
     member = Member(lambda _: [samples], Schedule(0.1), 0)
     fit(models(1), pool, [member], recipe(epochs=1, augmentation=Augmentation(2, True)), objective=spy)
     shown = torch.cat(seen, dim=1)[0]
     assert {tuple(x.flatten().tolist()) for x in shown} == {tuple(x.flatten().tolist()) for x in pool}
+
+
+def test_a_fit_can_be_looked_at_after_each_epoch():
+    pool, labels = images(20)
+    seen = []
+    stack = models(1)
+    member = learn(torch.arange(20), labels)
+    fit(stack, pool, [member], recipe(epochs=3), after_epoch=lambda: seen.append(stack.weights.clone()))
+    shorter = models(1)
+    fit(shorter, pool, [member], recipe(epochs=2))
+    assert len(seen) == 3
+    assert torch.equal(seen[1], shorter.weights)
+    assert torch.equal(seen[2], stack.weights)
 
 
 def test_an_initialisation_depends_on_its_own_seed_alone():
