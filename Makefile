@@ -1,11 +1,12 @@
 # make demo: the paper's main experiment on real handwritten digits. make fashion: on Fashion-MNIST, an hour or two.
-# make test: the tests. Each installs what it needs.
+# make plan: what CONFIG will cost, before it runs. make test: the tests. Each installs what it needs.
 CORES ?= $(shell nproc)
+CONFIG ?= config/config.yaml
 VENV := .venv
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --quiet rules reason host
 
-.PHONY: demo fashion test lint format
+.PHONY: demo fashion plan test lint format
 
 demo: $(VENV)/.installed
 	$(SNAKEMAKE) --configfile config/quickstart.yaml -- $(patsubst %,results/tables/table%.csv,1 2 10 11) results/runs/digits.csv
@@ -15,6 +16,9 @@ demo: $(VENV)/.installed
 fashion: $(VENV)/.installed
 	$(SNAKEMAKE) --configfile config/fashion.yaml
 	@cat results/tables/table1.md results/tables/table2.md
+
+plan: $(VENV)/.installed
+	@$(BIN)/python -m amun_steps.plan $(CONFIG)
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest

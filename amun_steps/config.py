@@ -64,11 +64,62 @@ def check(config: Mapping[str, Any]) -> None:
                     f"tuning.originals: found {original}, expected numbers below {at}.originals.count, "
                     f"which is {experiment['originals']['count']}"
                 )
+    for name, figure in config["figures"].items():
+        _check_figure(f"figures.{name}", figure, config)
     for name, table in config["tables"].items():
         _known(f"tables.{name}.experiment", table["experiment"], config["experiments"])
         for key in ("methods", "forget"):
             for value in table[key]:
                 _known(f"tables.{name}.{key}", value, config["experiments"][table["experiment"]][key])
+
+
+FIGURES = {
+    "fine_tuning": ("experiment", "forget", "recipe"),
+    "requests": ("experiment", "requests", "tuned_on", "methods", "adaptive", "show"),
+    "retrained_confidence": ("experiment", "forget", "clipped"),
+    "unlearned_confidence": ("experiment", "forget", "method", "access"),
+    "epsilons": ("of",),
+    "attack_distances": ("experiment", "attacks"),
+}
+"""The kinds of figures and their keys."""
+
+
+def _check_figure(at: str, figure: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a figure, found at the key `at`, whose keys are not its kind's or that names nothing."""
+    keys = FIGURES[figure["kind"]]
+    for key in figure:
+        if key not in (*keys, "kind"):
+            raise ConfigError(f"{at}: unknown key '{key}' for '{figure['kind']}', expected one of {_names(key, keys)}")
+    for key in keys:
+        if key not in figure:
+            raise ConfigError(f"{at}: lacks the key '{key}' that '{figure['kind']}' needs")
+    pairs = figure.get("of", [figure])
+    for number, pair in enumerate(pairs):
+        where = f"{at}.of.{number}" if "of" in figure else at
+        _known(f"{where}.experiment", pair["experiment"], config["experiments"])
+        if "attack" in pair:
+            _known(f"{where}.attack", pair["attack"], config["attacks"])
+    experiment = config["experiments"][pairs[0]["experiment"]]
+    named = {
+        "forget": experiment["forget"],
+        "tuned_on": experiment["forget"],
+        "recipe": config["training"],
+        "clipped": config["experiments"],
+        "requests": config["requests"],
+        "method": experiment["methods"],
+        "methods": experiment["methods"],
+        "adaptive": figure.get("methods", ()),
+        "attacks": config["attacks"],
+    }
+    for key in set(named) & set(figure):
+        for value in figure[key] if isinstance(figure[key], list) else [figure[key]]:
+            _known(f"{at}.{key}", value, named[key])
+    for method in figure.get("adaptive", ()):
+        if "adversarial" not in method_needs(config["methods"][method].get("module", method)):
+            raise ConfigError(f"{at}.adaptive: '{method}' uses no adversarial examples; take it out")
+    for method in figure.get("methods", ()):
+        if config["methods"][method].get("transferred"):
+            raise ConfigError(f"{at}.methods: '{method}' takes other models' adversarial examples; take it out")
 
 
 def _known(key: str, value: str, allowed: Iterable[str]) -> None:

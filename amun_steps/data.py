@@ -55,9 +55,13 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray], **attributes: Any) -
 
 
 @step
-def dataset(*, source: str, parameters: dict[str, Any], output: Output) -> None:
-    """Read a data set from `source`, a module of `amun_steps.datasets`, and write it as HDF5."""
-    images, labels, train = importlib.import_module(f"amun_steps.datasets.{source}").read(**parameters)
+def dataset(*, source: str, parameters: dict[str, Any], folder: str = "", output: Output) -> None:
+    """Read a data set from `source`, a module of `amun_steps.datasets`, and write it as HDF5.
+
+    folder: where its files lie, for a source that has files.
+    """
+    given = parameters | ({"folder": folder} if folder else {})
+    images, labels, train = importlib.import_module(f"amun_steps.datasets.{source}").read(**given)
     order = np.argsort(~train, kind="stable")
     write_arrays(output, {"images": images[order], "labels": labels[order].astype(np.int16), "train": train[order]})
 

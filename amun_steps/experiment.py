@@ -24,7 +24,8 @@ class Stage:
     """One named stage: what computes it and where its artifacts lie.
 
     parameters: what the rule passes to the step, as JSON. builds_on: the stages whose artifacts it reads, by role.
-    inside: the stage whose folder this one's lies in; None for the store's root.
+    inside: the stage whose folder this one's lies in; None for the store's root. elsewhere: parameters that cannot
+    change what is computed, such as where the data lie, so that the address does not cover them.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Stage:
     code: Sequence[str]
     builds_on: Mapping[str, "Stage"] = field(default_factory=dict)
     inside: "Stage | None" = None
+    elsewhere: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def address(self) -> str:
@@ -54,11 +56,11 @@ class Stage:
     def options(self, *names: str) -> str:
         """The stage's parameters (those of `names`, or all) as options of a step, quoted for a shell, and its code."""
         words = ["--planned-code", ",".join(self.code), fingerprint(self.code)]
-        for name, value in self.parameters.items():
+        for name, value in {**self.parameters, **self.elsewhere}.items():
             if names and name not in names:
                 continue
             words.append("--" + name.replace("_", "-"))
-            if isinstance(value, list):
+            if isinstance(value, list) and not isinstance(value[0], dict):
                 words += map(str, value)
             else:
                 words.append(value if isinstance(value, str) else canonical(value))
@@ -79,11 +81,17 @@ class Scored:
 
 @dataclass
 class Plan:
-    """All stages of a config, by slug, and what is scored."""
+    """All stages of a config, by slug, and what is scored.
+
+    named: the stages of an experiment, by its name, their kind and what tells them from others of the kind: nothing for
+    dataset, originals and signals; a family for forget and retrained; an attack for adversarial; method, access and
+    family for tuned and unlearned.
+    """
 
     config: Mapping[str, Any]
     stages: dict[str, Stage] = field(default_factory=dict)
     scored: list[Scored] = field(default_factory=list)
+    named: dict[tuple[str, ...], Stage] = field(default_factory=dict)
 
     def add(self, **fields) -> Stage:
         """The stage with these fields; the one that is there already, when another experiment shares it."""
@@ -94,42 +102,6 @@ class Plan:
     def reference_counts(self) -> list[int]:
         """How many reference models each experiment has."""
         return [e["references"]["count"] for e in self.config["experiments"].values()]
-
-    def runs(self, experiment: str) -> Stage:
-        """The view of all runs of an experiment."""
-        return self._view(experiment, "runs", {}, [s for s in self.scored if s.experiment == experiment])
-
-    def table(self, name: str) -> Stage:
-        """The view that is a table of the config: its rows are those methods that can do with the access."""
-        wanted = self.config["tables"][name]
-        experiment = self.config["experiments"][wanted["experiment"]]
-        in_columns = wanted.get("access_in") == "columns"
-        shown = [
-            s
-            for s in self.scored
-            if s.experiment == wanted["experiment"]
-            and s.forget in wanted["forget"]
-            and (s.method == "retrained" or (s.method in wanted["methods"] and s.access in wanted["access"]))
-        ]
-        of_rows = {(s.method, "" if in_columns else s.access) for s in shown}
-        rows = [(m, a) for m in wanted["methods"] for a in ([""] if in_columns else wanted["access"])]
-        layout = {
-            "title": name.replace("table", "Table "),
-            "rows": [{"method": m, "access": a} for m, a in [("retrained", ""), *rows] if (m, a) in of_rows],
-            "groups": [
-                {"forget": family, "fraction": self.config["forget"][family]["fraction"], "access": access}
-                for access in (wanted["access"] if in_columns else [""])
-                for family in wanted["forget"]
-            ],
-            "metrics": wanted["metrics"],
-            "mia": "mis" if "mis" in wanted["metrics"] else "ft_auc",
-            "references": experiment["references"]["count"],
-        }
-        return self._view(name, "tables", {"layout": layout}, shown)
-
-    def _view(self, name: str, module: str, parameters: Mapping[str, Any], scored: Sequence[Scored]) -> Stage:
-        builds_on = {str(n): s.scores for n, s in enumerate(scored)}
-        return Stage("view", name, parameters, [f"amun_steps.{module}"], builds_on)
 
 
 def load(config: Mapping[str, Any]) -> Plan:
@@ -149,11 +121,13 @@ def _plan_experiment(plan: Plan, name: str) -> None:
 
     source = dict(config["datasets"][experiment["dataset"]])
     reader = source.pop("source")
+    elsewhere = {key: source.pop(key) for key in ("folder",) if key in source}
     dataset = plan.add(
         kind="dataset",
         name=experiment["dataset"],
         parameters={"source": reader, "parameters": source},
         code=["amun_steps.data", f"amun_steps.datasets.{reader}"],
+        elsewhere=elsewhere,
     )
     originals = plan.add(
         kind="originals",
@@ -188,13 +162,14 @@ def _plan_experiment(plan: Plan, name: str) -> None:
         builds_on={"dataset": dataset, "references": references},
         inside=references,
     )
-    base = {"dataset": dataset, "originals": originals, "signals": signals}
+    plan.named |= {(name, stage.kind): stage for stage in (dataset, originals, signals)}
     for family in experiment["forget"]:
-        _plan_family(plan, name, family, base)
+        _plan_family(plan, name, family)
 
 
-def _adversarial(plan: Plan, experiment: str, attack: str, base: Mapping[str, Stage]) -> Stage:
-    """Algorithm 1 with an attack of the config, for an experiment's originals."""
+def adversarial(plan: Plan, experiment: str, attack: str) -> Stage:
+    """The stage of Algorithm 1 with an attack of the config, for an experiment's originals."""
+    reads = {kind: plan.named[experiment, kind] for kind in ("dataset", "originals")}
     wanted = plan.config["attacks"][attack]
     network = plan.config["experiments"][experiment]["network"]["name"]
     return plan.add(
@@ -202,17 +177,14 @@ def _adversarial(plan: Plan, experiment: str, attack: str, base: Mapping[str, St
         name=attack,
         parameters={"attack": wanted, "seed": plan.config["seed"]},
         code=["amun_steps.adversarial", f"amun_steps.attacks.{wanted['algorithm']}", f"amun_steps.models.{network}"],
-        builds_on={role: base[role] for role in ("dataset", "originals")},
-        inside=base["originals"],
+        builds_on=reads,
+        inside=reads["originals"],
     )
 
 
-def _plan_family(plan: Plan, name: str, family: str, base: Mapping[str, Stage]) -> None:
-    """Add what one family of forget sets needs: the sets, the retrained models, and each method tuned, run, scored.
-
-    base: the experiment's dataset, originals and signals.
-    """
-    dataset, originals, signals = base["dataset"], base["originals"], base["signals"]
+def _plan_family(plan: Plan, name: str, family: str) -> None:
+    """Add what one family of forget sets needs: the sets, the retrained models, and each method tuned, run, scored."""
+    dataset, originals, signals = (plan.named[name, kind] for kind in ("dataset", "originals", "signals"))
     config, experiment = plan.config, plan.config["experiments"][name]
     seed, network = config["seed"], experiment["network"]["name"]
     network_code = f"amun_steps.models.{network}"
@@ -238,6 +210,8 @@ def _plan_family(plan: Plan, name: str, family: str, base: Mapping[str, Stage]) 
         builds_on={"dataset": dataset, "forget": forget},
         inside=forget,
     )
+
+    plan.named |= {(name, stage.kind, family): stage for stage in (forget, retrained)}
 
     def score(method: str, access: str, models: Stage) -> None:
         names = {
@@ -277,7 +251,7 @@ def _plan_family(plan: Plan, name: str, family: str, base: Mapping[str, Stage]) 
         grid = {key: config["tuning"][key] for key in ("learning_rate", "step")} | options.get("grid", {})
         reads = {"dataset": dataset, "originals": originals, "forget": forget}
         if "adversarial" in needs:
-            reads["adversarial"] = _adversarial(plan, name, options.get("attack", experiment["attack"]), base)
+            reads["adversarial"] = adversarial(plan, name, options.get("attack", experiment["attack"]))
         code = [f"amun_steps.methods.{module}", network_code]
         tuned = plan.add(
             kind="tuned",
@@ -295,14 +269,77 @@ def _plan_family(plan: Plan, name: str, family: str, base: Mapping[str, Stage]) 
             builds_on={**reads, "tuned": tuned},
             inside=tuned,
         )
+        plan.named |= {(name, stage.kind, method, access, family): stage for stage in (tuned, unlearned)}
         score(method, access, unlearned)
+
+
+def continuous(plan: Plan, experiment: str, method: str, access: str, requests: str, family: str, attack: str) -> Stage:
+    """The stage of a sequence of requests by a method, as it was tuned for a family of forget sets.
+
+    attack: the one that D_A is searched for anew with before each request; empty where it stays the original model's.
+    """
+    config = plan.config
+    tuned = plan.named[experiment, "tuned", method, access, family]
+    dataset = plan.named[experiment, "dataset"]
+    network = config["experiments"][experiment]["network"]["name"]
+    asked = plan.add(
+        kind="requests",
+        name=requests,
+        parameters=config["requests"][requests] | {"name": requests, "seed": config["seed"]},
+        code=["amun_steps.subsets"],
+        builds_on={"dataset": dataset},
+        inside=dataset,
+    )
+    reads = {role: tuned.builds_on[role] for role in ("originals", "adversarial") if role in tuned.builds_on}
+    unlearning = tuned.parameters["unlearning"]
+    parameters = {
+        "requests_name": requests,
+        "unlearning": unlearning,
+        "signal": tuned.parameters["signal"],
+        "gamma": tuned.parameters["gamma"],
+        "runs": config["unlearning"][config["experiments"][experiment]["unlearning"]]["runs"],
+    }
+    code = ["amun_steps.continuous", f"amun_steps.methods.{unlearning['method']}", f"amun_steps.models.{network}"]
+    if attack:
+        parameters["attack"] = config["attacks"][attack]
+        code.append(f"amun_steps.attacks.{config['attacks'][attack]['algorithm']}")
+    signals = plan.named[experiment, "signals"]
+    return plan.add(
+        kind="continuous",
+        name=f"{requests}{'-adaptive' if attack else ''}",
+        parameters=parameters,
+        code=code,
+        builds_on={"dataset": dataset, **reads, "requests": asked, "tuned": tuned, "signals": signals},
+        inside=tuned,
+    )
+
+
+def finetuned(plan: Plan, experiment: str, family: str, recipe: str) -> Stage:
+    """The stage of fine-tuning an experiment's originals on D_A and what could stand in its place."""
+    wanted = plan.config["experiments"][experiment]
+    found = adversarial(plan, experiment, wanted["attack"])
+    training = _recipe(plan.config["training"][recipe])
+    return plan.add(
+        kind="finetuned",
+        name=f"finetuned-{family}",
+        parameters={"forget_name": family, **training, "seed": plan.config["seed"]},
+        code=["amun_steps.finetune", f"amun_steps.models.{wanted['network']['name']}"],
+        builds_on={**found.builds_on, "forget": plan.named[experiment, "forget", family], "adversarial": found},
+        inside=found,
+    )
 
 
 def _training(plan: Plan, experiment: str, role: str) -> dict[str, Any]:
     """The `training` parameter of `amun_steps.train` for the models of one role in an experiment."""
     config = plan.config
-    recipe = dict(config["training"][config["experiments"][experiment][role]["training"]])
-    schedule = {key: recipe.pop(key) for key in ("learning_rate", "step", "factor")}
-    robust = {key: recipe.pop(key) for key in ("trades",) if key in recipe}
     network = config["experiments"][experiment]["network"]
-    return {"network": network, "recipe": recipe, "schedule": schedule, "seed": config["seed"], **robust}
+    training = _recipe(config["training"][config["experiments"][experiment][role]["training"]])
+    return {"network": network, **training, "seed": config["seed"]}
+
+
+def _recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe of the config as its parts: `recipe`, `schedule` and, for robust models, `trades` or `clipping`."""
+    recipe = dict(recipe)
+    schedule = {key: recipe.pop(key) for key in ("learning_rate", "step", "factor")}
+    robust = {key: recipe.pop(key) for key in ("trades", "clipping") if key in recipe}
+    return {"recipe": recipe, "schedule": schedule, **robust}

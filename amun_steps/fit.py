@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from amun_steps.checkpoint import Checkpoint
+from amun_steps.clipping import Clipper, Clipping
 from amun_steps.stack import Stack
 
 
@@ -141,6 +142,7 @@ def fit(
     recipe: Recipe,
     *,
     objective: Objective = supervised,
+    clipping: Clipping | None = None,
     checkpoint: Path | None = None,
     after_epoch: Callable[[], object] = lambda: None,
 ) -> Tensor:
@@ -149,7 +151,8 @@ def fit(
     pool: (K, channels, height, width) images in [0, 1] on the stack's device, the rows that `Samples.index` names.
     checkpoint: where the state is saved between epochs, now and then and at the end; a fit that finds one goes on from
     there, to the same bits. Nothing in an epoch waits for the device. A member that diverges goes on with NaN and
-    disturbs no other. after_epoch: called when `stack` has been through another epoch, to look at it.
+    disturbs no other. clipping: keeps the spectral norms of the weights
+    bounded. after_epoch: called when `stack` has been through another epoch, to look at it.
     """
     if len(members) != stack.size:
         raise ValueError(f"{len(members)} members for a stack of {stack.size} models")
@@ -158,6 +161,8 @@ def fit(
     masks = None if members[0].mask is None else torch.stack([m.mask for m in members]).to(device)
     velocity = torch.zeros_like(stack.weights)
     losses = torch.zeros(stack.size, recipe.epochs, device=device)
+    clipper = Clipper(stack, clipping.bound) if clipping else None
+    taken = torch.zeros(stack.size, dtype=torch.long)  # steps of each member, on the CPU
 
     def update(group: list[int], table: dict[str, Tensor], start: int, stop: int) -> None:
         whole = len(group) == stack.size
@@ -181,12 +186,17 @@ def fit(
             stack.weights[rows], velocity[rows] = part.weights, moved
             for name, value in part.buffers.items():
                 stack.buffers[name][rows] = value
+        taken[group] += 1
+        due = [m for m in group if clipping and taken[m] % clipping.every == 0]
+        if due:
+            clipper.clip(due)
 
     def _penalties(weights: Tensor, group: list[int]) -> Tensor | float:
         pairs = [(members[m].penalty, w) for m, w in zip(group, weights.unbind(), strict=True)]
         return sum(penalty(w, epoch / recipe.epochs) for penalty, w in pairs if penalty is not None)
 
-    state = {"weights": stack.weights, "velocity": velocity, "losses": losses, **stack.buffers}
+    state = {"weights": stack.weights, "velocity": velocity, "losses": losses, "taken": taken, **stack.buffers}
+    state |= {f"clipping {name}": vectors for name, vectors in (clipper.state if clipper else {}).items()}
     saved, first = Checkpoint(checkpoint), 0
     restored = saved.read()
     if restored is not None:
@@ -208,6 +218,8 @@ def fit(
                     update(group, table, start, stop)
             visits += torch.tensor(lengths)
         losses[:, epoch] /= visits.to(device)
+        if clipper and epoch == recipe.epochs - 1:
+            clipper.finish()
         after_epoch()
         if saved.due(last=epoch == recipe.epochs - 1):
             bits = torch.stack([generator.get_state() for generator in generators])

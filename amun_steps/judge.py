@@ -28,9 +28,12 @@ class Judge:
         """(..., N) RMIA scores of models with (..., N, classes) logits: the larger, the more likely a member."""
         return rmia.scores(rmia.signal(logits, self.labels, **self.signal), self.prior, self.gamma)
 
-    def metrics(self, logits: np.ndarray, membership: np.ndarray, forget: np.ndarray) -> dict[str, float]:
-        """Of one model, in percent: (N, classes) logits, (N,) RMIA scores, and `forget` (N,) bool."""
-        remain, test = self.train & ~forget, ~self.train
+    def metrics(
+        self, logits: np.ndarray, membership: np.ndarray, forget: np.ndarray, remain: np.ndarray | None = None
+    ) -> dict[str, float]:
+        """Of one model, in percent: (N, classes) logits, (N,) RMIA scores, `forget` and `remain` (N,) bool; D_R is all
+        other training samples where it is not given."""
+        remain, test = self.train & ~forget if remain is None else remain, ~self.train
         in_forget, in_remain, in_test = membership[forget], membership[remain], membership[test]
         return {
             "unlearn_accuracy": accuracy(logits, self.labels, forget),

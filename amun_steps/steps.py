@@ -18,7 +18,7 @@ from dataclasses import is_dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import cyclopts
 from pydantic import TypeAdapter
@@ -122,7 +122,7 @@ def _receipt(function, given, outputs, path: Path, file: Path, began: datetime, 
         "sha256": sha256(file),
         "bytes": file.stat().st_size,
         "versions": {"python": platform.python_version(), **_versions()},
-        "device": _device(),
+        "device": device_name(),
         "host": socket.gethostname(),
         "began": began.isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
@@ -145,7 +145,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _device() -> str:
+def device_name() -> str:
+    """What this process computes on, without importing torch to find out."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         return torch.cuda.get_device_name()
@@ -205,12 +206,19 @@ def _check_code(arguments: list[str]) -> list[str]:
     return arguments[:at] + arguments[at + 3 :]
 
 
+def _is_json(hint: Any) -> bool:
+    return is_dataclass(hint) or getattr(hint, "__origin__", None) is dict
+
+
 def _with_json(function: Callable) -> Callable:
     """`function` with annotations that let the command line parse its dataclasses and dicts from JSON."""
 
     def parser(hint):
         return cyclopts.Parameter(
-            converter=lambda _, tokens: TypeAdapter(hint).validate_json(tokens[0].value), n_tokens=1, accepts_keys=False
+            converter=lambda _, tokens: TypeAdapter(hint).validate_json(tokens[0].value),
+            n_tokens=1,
+            accepts_keys=False,
+            json_list=False,
         )
 
     @functools.wraps(function)
@@ -219,7 +227,7 @@ def _with_json(function: Callable) -> Callable:
 
     signature = inspect.signature(function)
     hints = get_type_hints(function, include_extras=True)
-    json_hints = {n: h for n, h in hints.items() if is_dataclass(h) or getattr(h, "__origin__", None) is dict}
+    json_hints = {n: h for n, h in hints.items() if any(map(_is_json, (h, *get_args(h))))}
     parameters = [
         p.replace(annotation=Annotated[json_hints[n], parser(json_hints[n])] if n in json_hints else hints[n])
         for n, p in signature.parameters.items()

@@ -87,7 +87,7 @@ def gc(*configs: Path, store: Path = STORE, delete: bool = False) -> None:
     """List what no stage of `configs` names, with its size; with --delete, delete it."""
     import yaml
 
-    from amun_steps.experiment import load
+    from amun_steps.views import load
 
     if not configs:
         raise SystemExit("gc: name the configs whose results are to stay, such as config/quickstart.yaml")

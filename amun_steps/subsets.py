@@ -33,6 +33,29 @@ def load_forget(path: Path) -> np.ndarray:
 
 
 @step
+def requests(*, dataset: Path, name: str, fraction: float, requests: int, sets: int, seed: int, output: Output) -> None:
+    """Draw `sets` random sequences of `requests` disjoint sets, each of `fraction` of the training samples (6.3).
+
+    Writes `requests` (sets, requests, N) bool.
+    """
+    _, train = load_labels(dataset)
+    members = np.flatnonzero(train)
+    size = round(fraction * len(members))
+    chosen = np.zeros((sets, requests, len(train)), dtype=bool)
+    for row in range(sets):
+        generator = np.random.default_rng(seed_of(seed, "requests", name, row))
+        drawn = generator.choice(members, requests * size, replace=False).reshape(requests, size)
+        np.put_along_axis(chosen[row], drawn, True, axis=1)
+    write_arrays(output, {"requests": chosen})
+
+
+def load_requests(path: Path) -> np.ndarray:
+    """(sets, requests, N) bool: the sequences of requests in an HDF5 file."""
+    with h5py.File(path) as file:
+        return file["requests"][:]
+
+
+@step
 def inclusion(*, dataset: Path, references: int, seed: int, output: Output) -> None:
     """Draw the inclusion matrix of RMIA's reference models: `inclusion` (references, N) bool over train + test.
 
@@ -53,4 +76,4 @@ def load_inclusion(path: Path) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main(forget, inclusion)
+    main(forget, requests, inclusion)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from amun_steps import stack as stacks
+from amun_steps.clipping import Clipping
 from amun_steps.data import Dataset, load, write_arrays
 from amun_steps.device import device, images_on
 from amun_steps.fit import Member, Recipe, Samples, Schedule, fit, supervised
@@ -24,7 +25,7 @@ from amun_steps.trades import Trades
 class Training:
     """What is trained and how: `network` names a module of `amun_steps.models` and its parameters.
 
-    trades: adversarial training, in place of the cross entropy.
+    trades: adversarial training, in place of the cross entropy. clipping: of the spectral norms.
     """
 
     network: dict[str, Any]
@@ -32,6 +33,7 @@ class Training:
     schedule: Schedule
     seed: int
     trades: Trades | None = None
+    clipping: Clipping | None = None
 
 
 @step
@@ -122,8 +124,8 @@ def _train(
             seed = seed_of(training.seed, *name, "order")
             fits.append(Member(lambda _, samples=samples: [samples], training.schedule, seed))
         checkpoint = partial and partial / f"models{start}to{start + part.size - 1}.safetensors"
-        objective = training.trades or supervised
-        losses.append(fit(part, pool, fits, training.recipe, objective=objective, checkpoint=checkpoint).numpy())
+        robust = {"objective": training.trades or supervised, "clipping": training.clipping}
+        losses.append(fit(part, pool, fits, training.recipe, **robust, checkpoint=checkpoint).numpy())
         trained.append(part)
     return stacks.concatenate(trained), np.concatenate(losses)
 

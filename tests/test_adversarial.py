@@ -172,6 +172,7 @@ def literal_ffgsm(forward, x, y, epsilon_init, seed, rounds, noise):
                 return moved, epsilon, gradients
             epsilon *= 2
         drawn = np.random.default_rng([seed, gradients]).uniform(-noise, noise, x.shape[1:])
+        noise *= 2
         base = (x + torch.from_numpy(drawn)).clamp(0, 1)
 
 
@@ -205,8 +206,16 @@ def test_ffgsm_gives_up_on_a_model_that_ignores_its_input():
     def constant(x):
         return x.flatten(1).sum(dim=1, keepdim=True) * 0 + torch.tensor([1.0, 0.0])
 
-    with pytest.raises(RuntimeError, match=r"2 of 2 samples have no adversarial example after 100 restarts of up to"):
+    with pytest.raises(RuntimeError, match=r"2 of 2 samples have no adversarial example after 30 restarts of up to"):
         build_adversarial_set(constant, images(2)[0], torch.zeros(2, dtype=torch.long), 0.02, FFGSM, SEEDS)
+
+
+def test_a_success_in_the_last_restart_counts(monkeypatch):
+    forward, x, y = task(2, n=40)
+    whole = build_adversarial_set(forward, x, y, 0.02, FFGSM, SEEDS)
+    monkeypatch.setattr("amun_steps.attacks.ffgsm.MOST_RESTARTS", int(whole.passes.max()) - 1)
+    again = build_adversarial_set(forward, x, y, 0.02, FFGSM, SEEDS)
+    assert torch.equal(again.image, whole.image)
 
 
 def test_ffgsm_is_cheaper_and_farther_than_pgd():

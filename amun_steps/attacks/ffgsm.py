@@ -6,7 +6,7 @@ from torch import Tensor
 
 from amun_steps.attacks import AdversarialSet, Forward, Seeds, give_up, log_odds_against, norms
 
-MOST_RESTARTS = 100
+MOST_RESTARTS = 30
 
 
 def attack(
@@ -23,7 +23,8 @@ def attack(
 
     A sample without a result goes back to epsilon_init and takes a new sign, at x + U(-noise, noise), from where it
     moves; and so on. Everything is clamped to [0, 1]; epsilon is in the l-infinity norm, that of the sign. F.5 leaves
-    open how many rounds are 'a few' and how small a 'small random perturbation' is: both are the config's. Raises
+    open how many rounds are 'a few' and how small a 'small random perturbation' is: both are the config's; and whether
+    it grows: it doubles with every restart, as epsilon does, since around some samples the sign hardly changes. Raises
     RuntimeError for a sample without a result after MOST_RESTARTS.
     """
     epsilon = torch.full(labels.shape, epsilon_init, dtype=images.dtype, device=images.device)
@@ -32,8 +33,6 @@ def attack(
         label = forward(images).argmax(dim=1)
     active = (label == labels).nonzero()[:, 0]
     for restart in range(MOST_RESTARTS + 1):
-        if not len(active):
-            return AdversarialSet(image, label, epsilon, norms(image - images).flatten(), passes)
         start = images[active]
         if restart:
             start = (start + _perturbation(start, [seeds[n] for n in active.tolist()], restart, noise)).clamp(0, 1)
@@ -47,8 +46,8 @@ def attack(
             wrong = predicted != labels[active]
             image[active[wrong]], label[active[wrong]] = moved[wrong], predicted[wrong]
             active, start, sign = active[~wrong], start[~wrong], sign[~wrong]
-            if not len(active):
-                break
+        if not len(active):
+            return AdversarialSet(image, label, epsilon, norms(image - images).flatten(), passes)
     raise give_up(len(active), images, f"after {MOST_RESTARTS} restarts of up to {epsilon_init * 2 ** (rounds - 1):g}")
 
 
@@ -59,6 +58,7 @@ def _sign(forward: Forward, images: Tensor, labels: Tensor) -> Tensor:
 
 
 def _perturbation(images: Tensor, seeds: Seeds, restart: int, noise: float) -> Tensor:
-    """Uniform noise in [-noise, noise] for each of n images, by its own seed and the number of the restart."""
+    """Uniform noise for each of n images, by its own seed; in [-noise, noise] first, twice as wide each time."""
+    noise = min(1.0, noise * 2 ** (restart - 1))
     drawn = [np.random.default_rng([seed, restart]).uniform(-noise, noise, images.shape[1:]) for seed in seeds]
     return torch.from_numpy(np.stack(drawn)).to(images)

@@ -2,11 +2,14 @@
 
 import gzip
 import hashlib
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from amun_steps.steps import InputError
+
+SHAPE = (60_000, 10_000, 1, 28, 28, 10)  # training and test samples, channels, height, width, classes
 
 FILES = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -27,8 +30,9 @@ def read(
     The four files, packed or not, are looked for in `folder`, in torchvision's folder in it and in Debian's package
     `dataset-fashion-mnist`, in this order; where there is none of them, torchvision downloads them to `folder`.
     """
-    places = (Path(folder), Path(folder, "FashionMNIST", "raw"), DEBIAN)
-    place = next((p for p in places if any(_file(p, name) for name in FILES)), None) or _download(Path(folder))
+    root = Path(folder).expanduser()
+    places = (root, root / "FashionMNIST" / "raw", DEBIAN)
+    place = next((p for p in places if any(_file(p, name) for name in FILES)), None) or _download(root)
     content = {name: _content(place, name) for name in FILES}
     images, labels, train = [], [], []
     for part, wanted, key in (("train", train_samples, "train_samples"), ("t10k", test_samples, "test_samples")):
@@ -53,7 +57,7 @@ def _content(place: Path, name: str) -> bytes:
         raise InputError(f"{place / name}.gz: not there, though other files of Fashion-MNIST are: put it beside them")
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be unpacked ({error}): partial or corrupt, delete it") from None
     if hashlib.sha256(content).hexdigest() != FILES[name]:
         raise InputError(f"{path}: its bytes are not Fashion-MNIST's ({len(content)} unpacked): delete it")

@@ -19,6 +19,7 @@ NAME = "tiny-imagenet-200"
 URL = f"http://cs231n.stanford.edu/{NAME}.zip"
 MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
 CLASSES, TRAIN_PER_CLASS, TEST_PER_CLASS = 200, 500, 50
+SHAPE = (100_000, 10_000, 3, 64, 64, 200)  # training and test samples, channels, height, width, classes
 
 
 def read(*, folder: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -27,16 +28,16 @@ def read(*, folder: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Where there is neither, the zip file is downloaded; its MD5 is verified. Class c is the c-th of the sorted WordNet
     numbers; the few grey images have three equal channels.
     """
-    names, content = _files(Path(folder))
+    names, content = _files(Path(folder).expanduser())
     train = sorted(n for n in names if n.startswith(f"{NAME}/train/") and n.endswith(".JPEG"))
     table = f"{NAME}/val/val_annotations.txt"
     if table not in names:
         raise InputError(f"{folder}/{table}: not there, though it says the class of every validation image")
-    lines = [line.split("\t") for line in content(table).decode().splitlines()]
+    lines = [line.split("\t") for line in content(table).decode(errors="replace").splitlines() if "\t" in line]
     test = {f"{NAME}/val/images/{line[0]}": line[1] for line in lines}
     missing = sorted(set(test) - names)
     if missing:
-        raise InputError(f"{folder}/{missing[0]}: not there, nor {len(missing) - 1} other validation images")
+        raise InputError(f"{folder}/{missing[0]}: not there: {len(missing)} of {len(test)} validation images missing")
     wordnet = [name.split("/")[2] for name in train] + list(test.values())
     _check_counts(folder, Counter(wordnet[: len(train)]), Counter(test.values()))
     number = {name: k for k, name in enumerate(sorted(set(wordnet)))}

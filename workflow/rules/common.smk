@@ -8,11 +8,11 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir).parent))  # a checkout works without being installed
-from amun_steps import addresses, experiment, grid, store
+from amun_steps import grid, store, views
 from amun_steps.config import ConfigError
 
 try:
-    PLAN = experiment.load(config)
+    PLAN = views.load(config)
 except ConfigError as error:
     raise WorkflowError(f"{', '.join(map(str, workflow.configfiles))}: {error}") from None
 
@@ -30,7 +30,7 @@ wildcard_constraints:
         name: r"[A-Za-z0-9_-]+-[0-9a-f]{12}"
         for name in (
             *("dataset", "forget", "inclusion", "originals", "references", "signals", "retrained"),
-            *("adversarial", "tuned", "unlearned", "scores"),
+            *("adversarial", "tuned", "unlearned", "scores", "requests", "continuous", "finetuned"),
         )
     },
 
@@ -132,4 +132,4 @@ NOW = tempfile.NamedTemporaryFile(prefix="newer-than-a-stale-view-")
 def stale(view, shown):
     """Input that is newer than a view which is there but shows something else; none where it shows what it should."""
     path = Path(shown)
-    return [NOW.name] if path.is_file() and not path.with_name(f".{view.slug}").is_file() else []
+    return [NOW.name] if path.is_file() and not path.with_name(f".{view.stage.slug}").is_file() else []

@@ -1,0 +1,165 @@
+"""Spectral clipping: each convolution and dense layer gets a spectral norm of at most a bound, as a linear operator.
+
+The norm is that of the layer as it acts on its inputs, stride and padding included, by power iteration through the
+layer and its transpose; a kernel reshaped into a matrix has another one (Boroojeny, Telgarsky & Sundaram, 'Spectrum
+extraction and clipping for implicitly linear layers', AISTATS 2024).
+
+A clip is a step on the weights down the gradient of |M v - bound u|^2, where M v = sigma u is the top singular pair,
+just long enough for <u, M v> = bound: the nearest weights for which that holds, as M is linear in them. All weights
+whose norm is at most the bound are on the near side of this plane, so a step only comes closer to each of them, even
+where v has not converged. A dense layer loses exactly (sigma - bound) u v^T; a convolution has fewer weights than
+singular values, so that others move along.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.func import functional_call, vjp, vmap
+
+from amun_steps.stack import Stack
+
+TOLERANCE = 1e-2
+ITERATIONS, ROUNDS = 5, 4  # of power iteration before a step, and of these in one call of `clip`
+LIMIT = 10_000  # rounds until `finish` gives up
+
+Layer = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Clipping:
+    """How a training clips: to `bound`, at every `every`-th step of a model and when it is trained."""
+
+    bound: float
+    every: int
+
+
+class Clipper:
+    """Keeps the spectral norms of a stack's layers at most `bound`.
+
+    state: name of a layer's weight -> (models, *input) unit vectors, where the next power iteration goes on.
+    """
+
+    def __init__(self, stack: Stack, bound: float):
+        self.stack, self.bound = stack, bound
+        self._layers, self._start = _layers(stack)
+        self.state = {name: start.expand(stack.size, *start.shape).clone() for name, start in self._start.items()}
+
+    @torch.no_grad()
+    def clip(self, models: Sequence[int] | slice) -> None:
+        """A few steps on each layer of `models`, in place; where the norm is at most the bound, no bit changes."""
+        rows = models if isinstance(models, slice) else torch.as_tensor(models, device=self.stack.weights.device)
+        weights = self.stack.parameters(self.stack.weights)
+        for name in self._layers:
+            self._steps(name, weights[name], rows)
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Clips until every norm of every model is at most bound * (1 + TOLERANCE); a diverged model keeps its NaN.
+
+        Raises RuntimeError with the layer that takes more than LIMIT rounds.
+        """
+        weights = self.stack.parameters(self.stack.weights)
+        for name, layer in self._layers.items():
+            rows = torch.arange(self.stack.size, device=self.stack.weights.device)
+            within = self.bound * (1 + TOLERANCE)
+            for _ in range(0, LIMIT, ROUNDS):
+                # the norm itself is dear: it is asked for only where the steps find nothing any more
+                still = rows[self._steps(name, weights[name], rows) > within]
+                idle = rows[~torch.isin(rows, still)]
+                if len(idle):
+                    idle = idle[_norms(layer, weights[name][idle], self._start[name], 1e-3, within) > within]
+                rows = torch.cat([still, idle]).sort().values  # a model does not wait for others: same as alone
+                if not len(rows):
+                    break
+            else:
+                raise RuntimeError(f"{name}: spectral norm above {within:.3g} after {LIMIT} rounds of clipping")
+
+    def _steps(self, name: str, weights: Tensor, rows: Tensor | slice) -> Tensor:
+        """ROUNDS steps on one layer; the (rows,) largest |M v| that they met."""
+        layer, weight, vectors = self._layers[name], weights[rows], self.state[name][rows]
+        largest = torch.zeros(len(weight), device=weight.device)
+        for _ in range(ROUNDS):
+            for _ in range(ITERATIONS):
+                _, vectors = _iterate(layer, weight, vectors)
+            weight, norms = _step(layer, weight, vectors, self.bound)
+            largest, clipped = torch.maximum(largest, norms), norms > self.bound
+            # a clipped direction can stay what its own power iteration finds: the start vector lets others in
+            vectors = torch.where(_like(clipped, vectors), _unit(vectors + self._start[name]), vectors)
+        weights[rows], self.state[name][rows] = weight, vectors
+        return largest
+
+
+@torch.no_grad()
+def spectral_norms(stack: Stack) -> dict[str, Tensor]:
+    """The (models,) spectral norms of each convolution and dense layer, by the name of its weight."""
+    layers, start = _layers(stack)
+    weights = stack.parameters(stack.weights)
+    return {name: _norms(layer, weights[name], start[name]) for name, layer in layers.items()}
+
+
+def _norms(layer: Layer, weight: Tensor, start: Tensor, least: float = 1e-5, enough: float = math.inf) -> Tensor:
+    """(models,) norms, from below: each until ten more iterations add less than `least` of it, or it is `enough`."""
+    vectors = start.expand(len(weight), *start.shape)
+    norms, growing = torch.zeros(len(weight), device=weight.device), torch.tensor(True)
+    while growing.any():
+        for _ in range(10):
+            longer, vectors = _iterate(layer, weight, vectors)
+        growing = (
+            growing & (longer > norms * (1 + least)) & (norms <= enough)
+        )  # nobody gains by waiting for others: same as alone
+        norms = torch.where(growing, longer, norms)
+    return norms
+
+
+def _iterate(layer: Layer, weight: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """(models,) lengths |M v| of each layer M at its unit vector v, and the next vectors: M^T M v, of length 1."""
+    outputs, transpose = vjp(lambda x: layer(weight, x), vectors)
+    return outputs.flatten(1).norm(dim=1), _unit(transpose(outputs)[0])
+
+
+def _step(layer: Layer, weight: Tensor, vectors: Tensor, bound: float) -> tuple[Tensor, Tensor]:
+    """Weights with <u, M v> = bound, where u is M v of length 1, but as they were where |M v| <= bound; and (models,)
+    |M v|."""
+    outputs, to_weight = vjp(lambda w: layer(w, vectors), weight)
+    (gradient,) = to_weight(_unit(outputs))  # of <u, M v>
+    norms = outputs.flatten(1).norm(dim=1)
+    length = (norms - bound) / gradient.flatten(1).square().sum(dim=1)
+    clipped = _like(norms > bound, weight)
+    return torch.where(clipped, weight - _like(length, weight) * gradient, weight), norms
+
+
+def _like(values: Tensor, other: Tensor) -> Tensor:
+    """(models,) values, to be combined with (models, ...) others."""
+    return values.view(-1, *[1] * (other.ndim - 1))
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return nn.functional.normalize(vectors.flatten(1)).view_as(vectors)
+
+
+def _layers(stack: Stack) -> tuple[dict[str, Layer], dict[str, Tensor]]:
+    """By the name of their weight: the layers without bias, (weight (models, ...), inputs (models, ...)) -> outputs,
+    and the vectors where power iteration starts."""
+    layers, shapes, hooks = {}, {}, []
+    for path, module in stack.module.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            name = f"{path}.weight".removeprefix(".")
+            layers[name] = _without_bias(module)
+            hook = module.register_forward_pre_hook(lambda _, x, name=name: shapes.update({name: x[0].shape[1:]}))
+            hooks.append(hook)
+    stack.module.eval()(torch.empty(1, *stack.network["shape"], device="meta"))
+    for hook in hooks:
+        hook.remove()
+    generator = Generator().manual_seed(0)
+    start = {name: _unit(torch.randn(1, *shapes[name], generator=generator))[0] for name in layers}
+    return layers, {name: vector.to(stack.weights.device) for name, vector in start.items()}
+
+
+def _without_bias(module: nn.Module) -> Layer:
+    linear = copy.deepcopy(module)
+    linear.bias = None
+    return vmap(lambda weight, x: functional_call(linear, {"weight": weight}, (x[None],))[0])

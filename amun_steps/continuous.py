@@ -1,0 +1,115 @@
+"""Step: several requests to forget, one after the other, by one method (paper, section 6.3 and Appendix H)."""
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import torch
+
+from amun_steps import stack as stacks
+from amun_steps.adversarial import Attack, build_adversarial_set, load_adversarial
+from amun_steps.data import load
+from amun_steps.device import device, images_on
+from amun_steps.fit import Member, Samples, Schedule, fit
+from amun_steps.judge import load_judge
+from amun_steps.methods import Request
+from amun_steps.seeds import seed_of
+from amun_steps.steps import Output, main, step
+from amun_steps.subsets import load_requests
+from amun_steps.unlearn import Unlearning
+
+
+@step
+def continuous(
+    *,
+    dataset: Path,
+    originals: Path,
+    requests: Path,
+    requests_name: str,
+    adversarial: list[Path] = [],  # noqa: B006 - never changed; None would need a second type
+    tuned: Path,
+    signals: Path,
+    signal: dict[str, Any],
+    gamma: float,
+    unlearning: Unlearning,
+    runs: int,
+    attack: Attack | None = None,
+    stack: int = 32,
+    output: Output,
+) -> None:
+    """Each original forgets the requests of each sequence in order, `runs` times, with the choice that tuning made for
+    another forget set (`tuned`), `stack` models at a time.
+
+    A request's samples leave the training data for good: request k's D_R is D without requests 1 to k. D_A is that of
+    the original model (AMUN), or is searched for anew with `attack` on the model as it is now (AMUN-A).
+    `output` gets a row of CSV per sequence, original, run and request, with the request's number from 1, the metrics in
+    percent of the newest request's samples against that D_R and the test set, and whether the model diverged.
+    """
+    judge = load_judge(dataset, signals, signal, gamma)
+    where, data, asked = device(), load(dataset), load_requests(requests)
+    images, labels = images_on(data, where), torch.from_numpy(data.labels)
+    first = stacks.load([originals], where)
+    chosen = json.loads(tuned.read_text())
+    schedule = Schedule(chosen["learning_rate"], chosen["step"])
+    unlearn = importlib.import_module(f"amun_steps.methods.{unlearning.method}").unlearn
+
+    def samples(included: np.ndarray) -> Samples:
+        index = torch.from_numpy(np.flatnonzero(included))
+        return Samples.of(index, labels[index])
+
+    def closest(models: stacks.Stack, original: int, rows: np.ndarray, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """D_A for the samples `rows`: images on the device, wrong labels."""
+        if attack is None or not models.weights.isfinite().all():  # a model that diverged has no adversarial examples
+            image, label = load_adversarial(adversarial[original], rows)
+            return torch.from_numpy(image).to(where), torch.from_numpy(label)
+        with h5py.File(adversarial[original]) as file:
+            epsilon_init = float(file.attrs["epsilon_init"])
+        seeds = [seed_of(seed, "attack", n) for n in rows.tolist()]
+        found = build_adversarial_set(
+            lambda x: models.logits(x[None])[0], images[rows], labels[rows].to(where), epsilon_init, attack, seeds
+        )
+        return found.image, found.label.cpu()
+
+    everything = [(s, o, r) for s in range(len(asked)) for o in range(first.size) for r in range(runs)]
+    rows = []
+    for start in range(0, len(everything), stack):
+        part = everything[start : start + stack]
+        models = first[[o for _, o, _ in part]]
+        gone = np.zeros((len(part), len(labels)), dtype=bool)
+        for k in range(asked.shape[1]):
+            pool, members = [images], []
+            for m, (s, o, r) in enumerate(part):
+                now, seed = asked[s, k], seed_of(unlearning.seed, "continuous", requests_name, s, o, r, k)
+                near = Samples.of(*(torch.empty(0, dtype=torch.long),) * 2, augment=False)
+                if adversarial:
+                    image, label = closest(models[[m]], o, np.flatnonzero(now), seed)
+                    end = sum(map(len, pool))
+                    near = Samples.of(torch.arange(end, end + len(label)), label, augment=False)
+                    pool.append(image)
+                gone[m] |= now
+                remain = samples(data.train & ~gone[m]) if unlearning.remain else samples(np.zeros_like(now))
+                members.append((remain, samples(now), near, seed))
+            together = torch.cat(pool)
+            updates = [
+                unlearn(Request(remain, forget, near, models[[m]], together, data.classes), **chosen["hyperparameters"])
+                for m, (remain, forget, near, _) in enumerate(members)
+            ]
+            fits = [
+                Member(schedule=schedule, seed=seed, **vars(update))
+                for update, (*_, seed) in zip(updates, members, strict=True)
+            ]
+            fit(models, together, fits, unlearning.recipe)
+            logits = models.predict(images).numpy()
+            for m, ((s, o, r), scored) in enumerate(zip(part, judge.membership(logits), strict=True)):
+                found = judge.metrics(logits[m], scored, asked[s, k], data.train & ~gone[m])
+                diverged = not np.isfinite(logits[m]).all()
+                rows.append({"set": s, "original": o, "run": r, "request": k + 1, **found, "diverged": diverged})
+    pd.DataFrame(rows).to_csv(output, index=False, float_format="%.6f", lineterminator="\n")
+
+
+if __name__ == "__main__":
+    main(continuous)

@@ -1,0 +1,537 @@
+"""The plan before the spend: how many jobs a config makes, how long they take and what they write.
+
+`python -m amun_steps.plan CONFIG` asks the workflow itself for its jobs, by dry runs, and counts the images that each
+passes over. What they cost is in the receipts of finished jobs of the same stage that did the same work; where there is
+none, the same code is run for a moment with the same network, on this machine's device.
+"""
+
+import functools
+import importlib
+import json
+import math
+import re
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+import yaml
+from pydantic import TypeAdapter
+
+from amun_steps import stack as stacks
+from amun_steps.addresses import canonical
+from amun_steps.attacks import log_odds_against
+from amun_steps.config import ConfigError
+from amun_steps.device import device
+from amun_steps.experiment import Plan, Stage
+from amun_steps.finetune import PANELS, SETS
+from amun_steps.fit import Member, Recipe, Samples, Schedule, fit, supervised
+from amun_steps.grid import choices, part_of
+from amun_steps.judge import Judge
+from amun_steps.methods import Request
+from amun_steps.mia import mis
+from amun_steps.steps import InputError, device_name, main, read_receipt
+from amun_steps.store import STORE
+from amun_steps.trades import Trades
+from amun_steps.views import load
+
+SECONDS, FEW, TEST = 2.0, 4, 1000
+"""A calibration takes about SECONDS, on at least FEW images; what only scores has TEST test samples at most."""
+
+PASSES = {
+    "pgd": lambda parameters: {"attack": parameters["steps"]},
+    "ffgsm": lambda parameters: {"attack": 1, "predict": parameters["rounds"]},
+}
+"""What a whole run of an attack passes over, for each image. Algorithm 1 is counted as one such run for every sample;
+it stops early for most and starts again for some, which depends on the model (see `amun_steps.adversarial`)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A job of the workflow, as its dry run says it; `to_do` is False where its results are there."""
+
+    rule: str
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+    wildcards: Mapping[str, str]
+    resources: Mapping[str, str]
+    to_do: bool
+
+    @property
+    def stage(self) -> str:
+        """Its rule; but all rules for reference models are one stage, and those for what people read another."""
+        return re.sub(r"\d+to\d+of\d+$", "", self.rule) if self.outputs[0].startswith(f"{STORE}/") else "views"
+
+    @property
+    def name(self) -> str:
+        """Its first output, without the addresses."""
+        return re.sub(r"-[0-9a-f]{12}(?=/)", "", self.outputs[0].removeprefix(f"{STORE}/"))
+
+    @property
+    def dataset(self) -> str:
+        """The data set that it is for; empty for what people read."""
+        return "" if self.stage == "views" else self.name.split("/")[0]
+
+    @property
+    def gpus(self) -> int:
+        return int(self.resources.get("gpu", 0))
+
+
+def read_jobs(config: Path) -> list[Job]:
+    """All jobs of a config as Snakemake plans them here. Raises InputError, with what it says, when it cannot."""
+    to_do = {fields["output"] for _, fields in _dry_run(config)}
+    jobs = []
+    for rule, fields in _dry_run(config, "--forceall"):
+        inputs, outputs = (fields[key].split(", ") if key in fields else [] for key in ("input", "output"))
+        wildcards, resources = (
+            dict(re.findall(r"(\w+)=([^,]*)", fields.get(k, ""))) for k in ("wildcards", "resources")
+        )
+        jobs.append(Job(rule, inputs, outputs, wildcards, resources, fields["output"] in to_do))
+    return jobs
+
+
+def load_plan(config: Path) -> Plan:
+    """The stages of a config, also those that only a figure shows. Raises InputError for what is wrong with it."""
+    try:
+        return load(yaml.safe_load(config.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise InputError(f"{config}: {error.strerror}") from None
+    except (yaml.YAMLError, ConfigError) as error:
+        raise InputError(f"{config}: {error}") from None
+
+
+def stage_of(job: Job, plan: Plan) -> Stage | None:
+    """The stage that a job makes a part of; None for what people read."""
+    return plan.stages.get(Path(job.outputs[0]).parent.name)
+
+
+def _dry_run(config: Path, *options: str) -> list[tuple[str, dict[str, str]]]:
+    """The rule of every job, and what the dry run says of it; not the target `all`, which makes nothing."""
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--nolock", "--configfile", str(config), *options]
+    done = subprocess.run(command, text=True, capture_output=True, check=False)
+    if done.returncode:
+        raise InputError(f"{config}: Snakemake cannot plan it:\n{(done.stdout + done.stderr)[-2000:]}")
+    blocks = re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", done.stdout, re.MULTILINE)
+    found = [(rule, dict(re.findall(r"^ {4}(\w+): (.*)$", text, re.MULTILINE))) for rule, text in blocks]
+    return [(rule, fields) for rule, fields in found if "output" in fields]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A data set's training and test samples, the (channels, height, width) of its images, and its classes."""
+
+    train: int
+    test: int
+    shape: tuple[int, ...]
+    classes: int
+
+
+def sizes_of(dataset: Stage) -> Sizes:
+    """From the store where the data set is there, else from its reader's SHAPE; a reader that has none is run."""
+    path, parameters = Path(dataset.file("dataset.h5")), dataset.parameters["parameters"]
+    if path.is_file():
+        with h5py.File(path) as file:
+            shape, labels, train = file["images"].shape[1:], file["labels"][:], file["train"][:]
+    else:
+        reader = importlib.import_module(f"amun_steps.datasets.{dataset.parameters['source']}")
+        if hasattr(reader, "SHAPE"):
+            train, test, *shape, classes = reader.SHAPE
+            samples = (parameters.get("train_samples") or train, parameters.get("test_samples") or test)
+            return Sizes(*samples, tuple(shape), classes)
+        images, labels, train = reader.read(**parameters, **dataset.elsewhere)
+        shape = images.shape[1:]
+    return Sizes(int(train.sum()), int((~train).sum()), tuple(shape), int(labels.max()) + 1)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a job does; jobs of a stage with equal work cost the same.
+
+    counts: how many images, times models, each of MEASURES passes over, or how many models it scores against a forget
+    set; empty where that is not known. context: what these depend on, as JSON. bytes: of the models and arrays. Not
+    counted are what a method computes before its first epoch, the search for epsilon_init, CSV and JSON.
+    """
+
+    counts: tuple[tuple[str, int], ...]
+    context: str
+    bytes: int
+
+
+def work_of(job: Job, stage: Stage, sizes: Sizes) -> Work:
+    """The work of a job of `stage`, on a data set of these sizes."""
+    wanted, on, samples = stage.parameters, stage.builds_on, sizes.train + sizes.test
+    asked = next((on[role].parameters for role in ("forget", "requests") if role in on), {"fraction": 0})
+    forget = round(asked["fraction"] * sizes.train)
+    context = vars(sizes) | {"forget": forget}
+    trained = stage if "training" in wanted else on.get("originals") or on.get("references")
+    if trained:
+        images = {"shape": sizes.shape, "classes": sizes.classes}
+        context["network"] = trained.parameters["training"]["network"] | images
+        model = _model_bytes(canonical(context["network"]))
+        model_and_outputs = model + 4 * samples * sizes.classes
+
+    def work(size: int, models: int = 1, training: Mapping[str, Any] | None = None, **counts: int) -> Work:
+        stack = min(models, int(job.resources.get("stack", 1)))
+        recipe = {**training["recipe"], "epochs": 1} if training else None
+        more = {"models": stack, "recipe": recipe, "trades": (training or {}).get("trades")}
+        if "clipping" in (training or {}):  # how long a spectral norm takes to come down depends on the model
+            counts, more = {}, more | {"clipping": training["clipping"]}
+        return Work(tuple(counts.items()), canonical(context | more), size)
+
+    def longest(train: int) -> int:  # which choice tuning makes is not known yet
+        points = choices(on["tuned"].parameters["grid"])
+        return max(_images(wanted["unlearning"], point, train, forget) for point in points)
+
+    match stage.kind:
+        case "dataset":
+            return work(samples * (math.prod(sizes.shape) + 3))
+        case "forget":
+            return work((wanted["sets"] + 1) * samples)
+        case "inclusion":
+            return work(wanted["references"] * samples)
+        case "requests":
+            return work(wanted["sets"] * wanted["requests"] * samples)
+        case "originals" | "retrained":
+            count, epochs = wanted["count"], wanted["training"]["recipe"]["epochs"]
+            counts = {"train": count * epochs * (sizes.train - forget), "predict": count * samples}
+            return work(count * model_and_outputs, count, wanted["training"], **counts)
+        case "references":  # every sample is in half of them
+            count, epochs = len(job.outputs), wanted["training"]["recipe"]["epochs"]
+            return work(count * model, count, wanted["training"], train=count * epochs * samples // 2)
+        case "signals":
+            count = trained.builds_on["inclusion"].parameters["references"]
+            return work(8 * count * samples, count, predict=count * samples)
+        case "adversarial":
+            return work(sizes.train * (4 * math.prod(sizes.shape) + 24), **_attacked(wanted["attack"], sizes.train))
+        case "tuned" if job.rule == "tune":
+            points = part_of(wanted["grid"], int(job.wildcards["part"]), int(job.wildcards["parts"]))
+            images = sum(_images(wanted["unlearning"], point, sizes.train, forget) for point in points)
+            count, trials = len(wanted["on"]), len(wanted["on"]) * len(points)
+            counts = {"train": count * images, "predict": trials * samples, "score": trials}
+            return work(0, trials, wanted["unlearning"], **counts)
+        case "unlearned":
+            runs = _runs(stage, asked)
+            counts = {"train": runs * longest(sizes.train), "predict": runs * samples}
+            return work(runs * model_and_outputs, runs, wanted["unlearning"], **counts)
+        case "scores":
+            made = on["models"]
+            rows = _runs(made, asked) if made.kind == "unlearned" else asked["sets"] * made.parameters["count"]
+            return work(8 * rows * samples, score=rows, svm=rows)
+        case "continuous":  # what was forgotten is out of D_R from then on
+            runs, each = _runs(stage, asked), asked["requests"]
+            counts = Counter(predict=each * samples, score=each)
+            counts["train"] = sum(longest(sizes.train - k * forget) for k in range(each))
+            if "attack" in wanted:
+                attacked = _attacked(wanted["attack"], each * forget)
+                if not attacked:
+                    return work(0)
+                counts.update(attacked)
+            return work(0, runs, wanted["unlearning"], **{what: runs * count for what, count in counts.items()})
+        case "finetuned":
+            count, epochs = len(SETS) * on["originals"].parameters["count"], wanted["recipe"]["epochs"]
+            images = count * epochs * (sizes.train + forget + len(PANELS) * forget)
+            tested = count * len(PANELS) * (epochs + 1) * sizes.test
+            return work(0, count * len(PANELS), wanted, train=images, predict=tested)
+    return work(0)
+
+
+def _runs(stage: Stage, asked: Mapping[str, Any]) -> int:
+    """The unlearning runs of a method: sets that are asked to be forgotten x originals x repetitions."""
+    return asked["sets"] * stage.builds_on["originals"].parameters["count"] * stage.parameters["runs"]
+
+
+def _attacked(attack: Mapping[str, Any], images: int) -> dict[str, int]:
+    """What one run of an attack on `images` images passes over; nothing for an attack that PASSES does not know."""
+    passes = PASSES.get(attack["algorithm"], lambda _: {})(attack["parameters"])
+    return {what: count * images for what, count in passes.items()}
+
+
+def _images(unlearning: Mapping[str, Any], point: Mapping[str, Any], train: int, forget: int) -> int:
+    """The images that one run of a method passes over; `forget` of `train` training samples are forgotten."""
+    hyperparameters = {name: value for name, value in point.items() if name not in ("learning_rate", "step")}
+    remain, forgotten, adversarial = _passes(unlearning["method"], canonical(hyperparameters), unlearning["remain"])
+    return unlearning["recipe"]["epochs"] * (remain * (train - forget) + (forgotten + adversarial) * forget)
+
+
+@functools.cache
+def _passes(method: str, hyperparameters: str, remain: bool) -> list[int]:
+    """How often an epoch passes over D_R, D_F and D_A: the method itself is asked, with one image of each."""
+    index = torch.arange(3)
+    rows = [Samples.of(part, torch.zeros_like(part)) for part in (index[: int(remain)], index[1:2], index[2:])]
+    network = {"name": "small_resnet", "width": 1, "strides": [], "stem_stride": 1, "shape": [1, 8, 8], "classes": 2}
+    model = stacks.initialise(network, [0], torch.device("cpu"))
+    unlearn = importlib.import_module(f"amun_steps.methods.{method}").unlearn
+    update = unlearn(Request(*rows, model, torch.rand(3, 1, 8, 8), 2), **json.loads(hyperparameters))
+    passed = update.passes(torch.Generator().manual_seed(0))
+    return torch.cat([samples.index for samples in passed]).bincount(minlength=3).tolist()
+
+
+@functools.cache
+def _model_bytes(network: str) -> int:
+    """The bytes of one model's parameters and buffers."""
+    with torch.device("meta"):
+        module = stacks.build(json.loads(network))
+    return sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers()))
+
+
+def _train(*, network: dict, recipe: dict, trades: dict | None, models: int) -> float:
+    """Seconds that the training loop takes for an image and a model, `models` of them side by side."""
+    recipe, objective = TypeAdapter(Recipe).validate_python(recipe), Trades(**trades) if trades else supervised
+    stack = stacks.initialise(network, range(models), device())
+
+    def run(images: torch.Tensor) -> None:
+        index = torch.arange(len(images))
+        samples = Samples.of(index, torch.zeros_like(index))
+        fit(stack, images, [Member(lambda _: [samples], Schedule(1e-3), 0)] * models, recipe, objective=objective)
+
+    return _per_image(run, network, recipe.batch_size) / models
+
+
+def _predict(*, network: dict, models: int) -> float:
+    """Seconds that prediction takes for an image and a model."""
+    return _per_image(stacks.initialise(network, range(models), device()).predict, network) / models
+
+
+def _attack(*, network: dict) -> float:
+    """Seconds that an attack's gradient of one image takes."""
+    model = stacks.initialise(network, [0], device())
+
+    def run(images: torch.Tensor) -> None:
+        for x in images.split(1024):
+            x = x.clone().requires_grad_()
+            labels = torch.zeros(len(x), dtype=torch.long, device=x.device)
+            torch.autograd.grad(log_odds_against(model.logits(x[None])[0], labels).sum(), x)[0].cpu()
+
+    return _per_image(run, network)
+
+
+def _per_image(run: Callable[[torch.Tensor], object], network: dict, batch: int = 1024) -> float:
+    """Seconds that `run` takes for an image: for a few, or as many as fit SECONDS, in whole batches where they do."""
+
+    def seconds(count: int) -> float:
+        images = torch.rand(count, *network["shape"], device=device())
+        return _seconds(lambda: run(images)) / count
+
+    seconds(FEW)  # the first call is slower than all others
+    found = seconds(FEW)
+    count = FEW
+    while found * count < SECONDS / 2 and (more := min(int(SECONDS / found), 8 * count)) > count:
+        count = more - more % batch if more > batch else more  # a few images, or a first batch, waste a GPU's time
+        found = seconds(count)
+    return found
+
+
+def _score(**sizes: int) -> float:
+    """Seconds that accuracies and RMIA of one model take: those of a part of the samples, in proportion."""
+    share, logits, labels, train, forget = _part(**sizes)
+    judge = Judge(np.full(len(labels), 0.5), labels, train, {}, gamma=2.0)
+    return share * _seconds(lambda: judge.metrics(logits, judge.membership(logits), forget))
+
+
+def _svm(**sizes: int) -> float:
+    """Seconds that the SVMs of MIS take for one model: those of a part of the samples, in proportion to its square."""
+    share, logits, labels, train, forget = _part(**sizes)
+    sets = [np.flatnonzero(chosen) for chosen in (train & ~forget, forget, ~train)]
+    generator = np.random.default_rng(0)
+    mis.scores(logits, labels, *(chosen[:10] for chosen in sets), generator)  # imports what it needs
+    return share**2 * _seconds(lambda: mis.scores(logits, labels, *sets, generator))
+
+
+def _part(*, train: int, test: int, classes: int, forget: int) -> tuple[float, np.ndarray, ...]:
+    """How many times larger a data set is than its part with TEST test samples; of that part, random logits (N,
+    classes) and labels (N,), and (N,) bool: which samples are for training, and which of these are forgotten."""
+    share, generator = max(1.0, test / TEST), np.random.default_rng(0)
+    train, test, forget = (math.ceil(count / share) for count in (train, test, forget))
+    row = np.arange(train + test)
+    logits = generator.normal(size=(len(row), classes))
+    return share, logits, generator.integers(0, classes, len(row)), row < train, row < forget
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    """The seconds that `run` takes; on a CPU the processor's own, since others may use it too."""
+    clock = time.process_time if device().type == "cpu" else time.perf_counter
+    start = clock()
+    run()
+    return clock() - start
+
+
+MEASURES = {
+    "train": (_train, ("network", "recipe", "trades", "models")),
+    "predict": (_predict, ("network", "models")),
+    "attack": (_attack, ("network",)),
+    "score": (_score, ("train", "test", "classes", "forget")),
+    "svm": (_svm, ("train", "test", "classes", "forget")),
+}
+"""What is calibrated, and what of a job's context it depends on."""
+
+
+def measure(what: str, context: str) -> float:
+    """Seconds on this machine of one of what is counted as `what`, by calibration."""
+    known = json.loads(context)
+    return _measured(what, canonical({name: known[name] for name in MEASURES[what][1]}))
+
+
+@functools.cache
+def _measured(what: str, arguments: str) -> float:
+    return MEASURES[what][0](**json.loads(arguments))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a job costs: seconds (None where nobody knows), bytes that it writes, and what says so, on which device."""
+
+    seconds: float | None
+    bytes: int
+    source: str
+
+
+def costs_of(jobs: Sequence[Job], plan: Plan) -> dict[Job, Cost]:
+    """The cost of each job: by its own receipt, the mean of those of jobs with equal work, or calibration."""
+    sizes = {stage: sizes_of(stage) for stage in plan.stages.values() if stage.kind == "dataset"}
+    works, known = {}, defaultdict(list)
+    costs: dict[Job, Cost] = {}
+    for job in jobs:
+        stage = stage_of(job, plan)
+        works[job] = stage and work_of(job, stage, sizes[stage.builds_on.get("dataset", stage)])
+        receipts = [read_receipt(Path(path)) for path in job.outputs]
+        if receipts[0]:  # also where the artifact itself was deleted: the address says that the work is the same
+            size = sum(receipt["bytes"] for receipt in receipts if receipt)
+            costs[job] = Cost(receipts[0]["seconds"], size, f"receipts, {receipts[0]['device']}")
+            known[job.stage, works[job]].append(costs[job])
+    for job in jobs:
+        if job in costs:
+            continue
+        equal, work = known[job.stage, works[job]], works[job]
+        if equal:
+            sources = " and ".join(sorted({cost.source for cost in equal}))
+            costs[job] = Cost(fmean(c.seconds for c in equal), round(fmean(c.bytes for c in equal)), sources)
+        elif work and work.counts and job.to_do:
+            seconds = sum(count * measure(what, work.context) for what, count in work.counts)
+            costs[job] = Cost(seconds, work.bytes, f"calibration, {device_name()}")
+        else:
+            costs[job] = Cost(None, work.bytes if work else 0, "unknown")
+    return costs
+
+
+def dearest_paths(jobs: Sequence[Job], seconds: Callable[[Job], float]) -> dict[Job, list[Job]]:
+    """For each job, the chain of jobs that takes longest until it is done: what must run one after the other."""
+    makers = {path: job for job in jobs for path in job.outputs}
+
+    @functools.cache
+    def path(job: Job) -> list[Job]:
+        before = {makers[name] for name in job.inputs if name in makers}
+        return [*max(map(path, before), key=lambda chain: sum(map(seconds, chain)), default=[]), job]
+
+    return {job: path(job) for job in jobs}
+
+
+BLIND = "CPU-hours for jobs that ask for a GPU (no estimate of GPU-hours: run this on a GPU node for one)"
+NOTES = """\
+A calibration counts an attack as one whole run for each image, an unlearning run as the longest that its grid allows,
+and SVMs by the square of their samples, on random logits. In no number: a job's start, and its reading of files."""
+
+
+def report(jobs: Sequence[Job], costs: Mapping[Job, Cost]) -> str:
+    """The table of stages, the totals and the longest chain, as text."""
+    depth = {job: len(chain) for job, chain in dearest_paths(jobs, lambda _: 1).items()}
+    stages: dict[tuple[str, str], list[Job]] = defaultdict(list)
+    for job in jobs:
+        stages[job.dataset, job.stage].append(job)
+    order = sorted(stages, key=lambda key: (not key[0], key[0], max(depth[job] for job in stages[key])))
+    to_do = [job for job in jobs if job.to_do]
+    rows = [
+        ("data set", "stage", "jobs", "to do", "asks for", "time", "longest job", "its limit", "writes", "measured by")
+    ]
+    rows += [(*key, str(len(stages[key])), *_row([j for j in stages[key] if j.to_do], costs)) for key in order]
+    rows.append(("all", "", str(len(jobs)), str(len(to_do)), *[""] * 4, _size(sum(costs[j].bytes for j in to_do)), ""))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    texts = (0, 1, 4, 9)
+    table = [
+        "  ".join(f"{cell:{'<' if k in texts else '>'}{widths[k]}}" for k, cell in enumerate(row)).rstrip()
+        for row in rows
+    ]
+    return "\n".join([*table, "", *_totals(jobs, costs), "", *_chain(jobs, costs)])
+
+
+def _row(to_do: Sequence[Job], costs: Mapping[Job, Cost]) -> tuple[str, ...]:
+    """What the table says of a stage's jobs that are still to do."""
+    if not to_do:
+        return "0", *[""] * 5, "done"
+    known = [costs[job].seconds for job in to_do if costs[job].seconds is not None]
+    longest, total = (_time(max(known)), _time(sum(known))) if known else ("unknown", "unknown")
+    limit = to_do[0].resources.get("runtime")
+    return (
+        str(len(to_do)),
+        f"{to_do[0].gpus} GPU" if to_do[0].gpus else "CPU",
+        f"> {total}" if 0 < len(known) < len(to_do) else total,
+        longest,
+        _time(60 * int(limit)) if limit else "",
+        _size(sum(costs[job].bytes for job in to_do)),
+        "; ".join(sorted({costs[job].source for job in to_do})),
+    )
+
+
+def _totals(jobs: Sequence[Job], costs: Mapping[Job, Cost]) -> list[str]:
+    """Hours that are still to be spent, by what says so, and what is in no number."""
+    hours: dict[tuple[str, str], float] = defaultdict(float)
+    for job in jobs:
+        if job.to_do and costs[job].seconds is not None:
+            kind = "CPU-hours" if not job.gpus else BLIND if ", cpu " in costs[job].source else "GPU-hours"
+            hours[kind, costs[job].source] += costs[job].seconds * max(job.gpus, 1) / 3600
+    done = [costs[job] for job in jobs if not job.to_do]
+    spent, size = _time(sum(cost.seconds or 0 for cost in done)), sum(cost.bytes for cost in done)
+    unknown = sorted({job.stage for job in jobs if job.to_do and costs[job].seconds is None})
+    return [
+        *(f"To do: {left:,.2f} {kind}; {source}" for (kind, source), left in sorted(hours.items(), reverse=True)),
+        f"Done: {len(done)} jobs, {spent}, {size / 1e9:.2f} GB",
+        f"Unknown until one was run, and in no sum: {', '.join(unknown) or 'nothing'}",
+        NOTES,
+    ]
+
+
+def _chain(jobs: Sequence[Job], costs: Mapping[Job, Cost]) -> list[str]:
+    """The longest chain of jobs that are to do."""
+
+    def seconds(job: Job) -> float:
+        return costs[job].seconds or 0.0
+
+    to_do = [job for job in jobs if job.to_do]
+    chain = max(dearest_paths(to_do, seconds).values(), key=lambda chain: sum(map(seconds, chain)), default=[])
+    return [
+        f"Longest chain of jobs, the least time with endless machines: {_time(sum(map(seconds, chain)))}",
+        *(f"{_time(costs[job].seconds):>12}  {job.stage}: {job.name}" for job in chain),
+    ]
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown"
+    size, unit = next((s, u) for s, u in ((3600, "h"), (60, "min"), (0, "s")) if seconds >= s)
+    return f"{seconds / (size or 1):,.1f} {unit}"
+
+
+def _size(size: int) -> str:
+    """Bytes for people; empty for none."""
+    unit, name = next((s, n) for s, n in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (0, "B")) if size >= s)
+    return f"{size / (unit or 1):,.1f} {name}" if size else ""
+
+
+def plan(config: Path) -> None:
+    """Print the jobs of a config, what they will cost and write, and the longest chain of them.
+
+    Raises InputError for a config that is not there or is wrong.
+    """
+    stages, jobs = load_plan(config), read_jobs(config)
+    print(report(jobs, costs_of(jobs, stages)))
+
+
+if __name__ == "__main__":
+    main(plan)

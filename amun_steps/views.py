@@ -1,0 +1,183 @@
+"""What people read: the runs of each experiment, tables and figures, each as a stage and the files that it shows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from amun_steps import experiment as experiments
+from amun_steps.experiment import Plan, Stage, adversarial, continuous, finetuned
+
+
+def load(config: Mapping[str, Any]) -> Plan:
+    """The plan of a config with the stages that only figures show. Raises ConfigError as `experiment.load` does."""
+    plan = experiments.load(config)
+    for name in config["figures"]:
+        figure(plan, name)
+    return plan
+
+
+@dataclass(frozen=True)
+class View:
+    """A view: `stage` has its name, address and parameters, `files` are the files that it shows, in order."""
+
+    stage: Stage
+    files: list[str]
+
+
+def runs(plan: Plan, experiment: str) -> View:
+    """All runs of an experiment."""
+    return _of_scores(experiment, "runs", {}, [s.scores for s in plan.scored if s.experiment == experiment])
+
+
+def table(plan: Plan, name: str) -> View:
+    """A table of the config: its rows are those methods that can do with the access."""
+    wanted = plan.config["tables"][name]
+    experiment = plan.config["experiments"][wanted["experiment"]]
+    in_columns = wanted.get("access_in") == "columns"
+    shown = [
+        s
+        for s in plan.scored
+        if s.experiment == wanted["experiment"]
+        and s.forget in wanted["forget"]
+        and (s.method == "retrained" or (s.method in wanted["methods"] and s.access in wanted["access"]))
+    ]
+    of_rows = {(s.method, "" if in_columns else s.access) for s in shown}
+    rows = [(m, a) for m in wanted["methods"] for a in ([""] if in_columns else wanted["access"])]
+    layout = {
+        "title": name.replace("table", "Table "),
+        "rows": [{"method": m, "access": a} for m, a in [("retrained", ""), *rows] if (m, a) in of_rows],
+        "groups": [
+            {"forget": family, "fraction": plan.config["forget"][family]["fraction"], "access": access}
+            for access in (wanted["access"] if in_columns else [""])
+            for family in wanted["forget"]
+        ],
+        "metrics": wanted["metrics"],
+        "mia": "mis" if "mis" in wanted["metrics"] else "ft_auc",
+        "references": experiment["references"]["count"],
+    }
+    return _of_scores(name, "tables", {"layout": layout}, [s.scores for s in shown])
+
+
+def _of_scores(name: str, module: str, parameters: Mapping[str, Any], scores: Sequence[Stage]) -> View:
+    stage = Stage("view", name, parameters, [f"amun_steps.{module}"], {str(n): s for n, s in enumerate(scores)})
+    return View(stage, [s.file("runs.csv") for s in scores])
+
+
+class _Panels:
+    """The panels of a figure and the files that they show, each once."""
+
+    def __init__(self):
+        self.panels: list[dict[str, Any]] = []
+        self.files: dict[str, Stage] = {}
+
+    def add(self, kind: str, title: str, curves: Mapping[str, Sequence[tuple[Stage, str]]], show: str = "") -> None:
+        """A panel whose curves, by name, show files (of a stage, by name)."""
+        for stage, file in (pair for pairs in curves.values() for pair in pairs):
+            self.files.setdefault(stage.file(file), stage)
+        order = list(self.files)
+        numbers = [[order.index(stage.file(file)) for stage, file in pairs] for pairs in curves.values()]
+        self.panels.append({"kind": kind, "title": title, "names": list(curves), "files": numbers, "show": show})
+
+
+def figure(plan: Plan, name: str) -> View:
+    """A figure of the config; the stages that only figures need are added to the plan."""
+    wanted = dict(plan.config["figures"][name])
+    found = _Panels()
+    FIGURES[wanted.pop("kind")](plan, found, **wanted)
+    stages = {str(n): stage for n, stage in enumerate(found.files.values())}
+    return View(Stage("view", name, {"panels": found.panels}, ["amun_steps.figures"], stages), list(found.files))
+
+
+def _fine_tuning(plan: Plan, found: _Panels, experiment: str, forget: str, recipe: str) -> None:
+    """Test accuracy while fine-tuning on D_A and its substitutes, joined with D, with D_F and alone (6.2.1)."""
+    shown = [(finetuned(plan, experiment, forget, recipe), "finetuned.csv")]
+    sets = ("orig", "adv", "adv_rs", "adv_rl", "orig_rl", "orig_advl")
+    for panel, title in (("with_data", "with $D$"), ("with_forget", "with $D_F$"), ("alone", "alone")):
+        found.add("curves", title, dict.fromkeys(sets, shown), panel)
+
+
+def _requests(
+    plan: Plan,
+    found: _Panels,
+    experiment: str,
+    requests: str,
+    tuned_on: str,
+    methods: Sequence[str],
+    adaptive: Sequence[str],
+    show: Sequence[str],
+) -> None:
+    """What an attack tells after each of several requests, with and without access to D_R (6.3, Appendix H)."""
+    config = plan.config
+    for access, title in (("with_remain", "with $D_R$"), ("without_remain", "no $D_R$")):
+        curves = {}
+        for method in methods:
+            if (experiment, "tuned", method, access, tuned_on) not in plan.named:
+                continue  # it cannot do without D_R
+            attack = config["methods"][method].get("attack", config["experiments"][experiment]["attack"])
+            if method in adaptive:
+                again = continuous(plan, experiment, method, access, requests, tuned_on, attack)
+                curves[f"{method}_adaptive"] = [(again, "requests.csv")]
+            once = continuous(plan, experiment, method, access, requests, tuned_on, "")
+            curves[method] = [(once, "requests.csv")]
+        for metric in show:
+            found.add("requests", title, curves, metric)
+
+
+def _confidence(plan: Plan, found: _Panels, experiment: str, family: str, models: Stage, file: str, title: str) -> None:
+    files = [(models, file), (plan.named[experiment, "dataset"], "dataset.h5")]
+    files.append((plan.named[experiment, "forget", family], "forget.h5"))
+    found.add("confidence", f"{title}, {100 * plan.config['forget'][family]['fraction']:g}%", {"phi": files})
+
+
+def _distances(plan: Plan, found: _Panels, title: str, of: Mapping[str, tuple[str, str]]) -> None:
+    """A panel of the distances of two (experiment, attack), by name."""
+    stages = {name: adversarial(plan, *pair) for name, pair in of.items()}
+    found.add("distances", title, {name: _all_originals(stage) for name, stage in stages.items()})
+
+
+def _all_originals(stage: Stage) -> list[tuple[Stage, str]]:
+    return [(stage, f"original{o}.h5") for o in range(stage.builds_on["originals"].parameters["count"])]
+
+
+def _retrained_confidence(plan: Plan, found: _Panels, experiment: str, forget: Sequence[str], clipped: str) -> None:
+    """Confidence of retrained models, and distances of a clipped model's adversarial examples (F.1, 6.2.2)."""
+    for family in forget:
+        retrained = plan.named[experiment, "retrained", family]
+        _confidence(plan, found, experiment, family, retrained, "set0.h5", "Retrained")
+    experiments = plan.config["experiments"]
+    pairs = {"original": experiment, "clipped": clipped}
+    _distances(plan, found, "Clipped models", {name: (e, experiments[e]["attack"]) for name, e in pairs.items()})
+
+
+def _unlearned_confidence(
+    plan: Plan, found: _Panels, experiment: str, forget: Sequence[str], method: str, access: str
+) -> None:
+    """Confidence before and after unlearning (F.1.1)."""
+    for family in forget:
+        unlearned = plan.named[experiment, "unlearned", method, access, family]
+        _confidence(plan, found, experiment, family, plan.named[experiment, "originals"], "originals.h5", "Before")
+        _confidence(plan, found, experiment, family, unlearned, "unlearned.h5", "After")
+
+
+def _epsilons(plan: Plan, found: _Panels, of: Sequence[Mapping[str, str]]) -> None:
+    """Final epsilon and work of Algorithm 1 (E.1)."""
+    for pair in of:
+        stage = adversarial(plan, pair["experiment"], pair["attack"])
+        steps = stage.parameters["attack"]["parameters"].get("steps", 1)
+        found.add("epsilons", f"{pair['experiment']}, {pair['attack']}", {"epsilon": _all_originals(stage)}, str(steps))
+
+
+def _attack_distances(plan: Plan, found: _Panels, experiment: str, attacks: Sequence[str]) -> None:
+    """Distances of two attacks' adversarial examples (F.5)."""
+    _distances(plan, found, "Weak attack", {attack: (experiment, attack) for attack in attacks})
+
+
+FIGURES = {
+    "fine_tuning": _fine_tuning,
+    "requests": _requests,
+    "retrained_confidence": _retrained_confidence,
+    "unlearned_confidence": _unlearned_confidence,
+    "epsilons": _epsilons,
+    "attack_distances": _attack_distances,
+}
+"""The kinds of figures of a config; the keys of an entry are the parameters after `found`."""

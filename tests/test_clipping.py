@@ -1,0 +1,179 @@
+"""Spectral clipping, against the exact singular values of each layer's matrix."""
+
+import math
+import sys
+from types import ModuleType
+
+import pytest
+import torch
+from torch import Tensor, nn
+from toy import CPU, recipe
+
+from amun_steps import checkpoint
+from amun_steps.clipping import TOLERANCE, Clipper, Clipping, spectral_norms
+from amun_steps.fit import Member, Samples, Schedule, fit
+from amun_steps.stack import Stack, initialise
+
+SHAPE = (3, 4, 4)
+LAYERS = {
+    "zero padding": lambda: nn.Conv2d(3, 6, 3, padding=1),
+    "stride 2": lambda: nn.Conv2d(3, 6, 3, stride=2, padding=1, bias=False),
+    "circular": lambda: nn.Conv2d(3, 6, 3, padding=1, padding_mode="circular"),
+    "1x1 stride 2": lambda: nn.Conv2d(3, 6, 1, stride=2),
+    "dense": lambda: nn.Sequential(nn.Flatten(), nn.Linear(math.prod(SHAPE), 10)),
+}
+
+
+def build(shape, classes, layer: str | None = None) -> nn.Module:
+    """One of LAYERS, or a network with all kinds of them."""
+    if layer is not None:
+        return LAYERS[layer]()
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1, padding_mode="circular"),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.Conv2d(6, 8, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 1, stride=2, bias=False),
+        nn.Flatten(),
+        nn.Linear(8, classes),
+    )
+
+
+@pytest.fixture(autouse=True)
+def _network(monkeypatch):
+    module = ModuleType("amun_steps.models.clipped")
+    module.build = build
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+
+def stack(seeds, factor: float = 1.0, **parameters) -> Stack:
+    """Freshly initialised models, their weights times a factor."""
+    made = initialise({"name": "clipped", "shape": SHAPE, "classes": 10, **parameters}, seeds, CPU)
+    made.weights *= factor
+    return made
+
+
+def matrices(models: Stack, member: int = 0) -> dict[str, Tensor]:
+    """The matrix of every layer of one model: the images under the layer of a basis of its inputs, in float64."""
+    weights, found, shapes = models.parameters(models.weights), {}, {}
+    layers = {
+        f"{k}.weight" if k else "weight": m for k, m in models.module.named_modules() if hasattr(m, "kernel_size")
+    }
+    for name, layer in layers.items():
+        layer.register_forward_pre_hook(lambda _, x, name=name: shapes.update({name: x[0].shape[1:]}))
+    models.module.eval()(torch.empty(1, *SHAPE, device="meta"))
+    for name, weight in weights.items():
+        weight = weight[member].double()
+        if name in layers:
+            basis = torch.eye(math.prod(shapes[name]), dtype=torch.float64).view(-1, *shapes[name])
+            found[name] = layers[name]._conv_forward(basis, weight, None).flatten(1).T
+        elif weight.ndim == 2:
+            found[name] = weight
+    return found
+
+
+def singular_values(models: Stack, member: int = 0) -> dict[str, Tensor]:
+    return {name: torch.linalg.svdvals(matrix) for name, matrix in matrices(models, member).items()}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_norm_is_the_largest_singular_value_of_the_layer_s_matrix(layer):
+    models = stack([0, 1], layer=layer)
+    (norms,) = spectral_norms(models).values()
+    exact = torch.stack([next(iter(singular_values(models, m).values()))[0] for m in range(2)])
+    torch.testing.assert_close(norms.double(), exact, rtol=1e-3, atol=0)
+    if layer in ("zero padding", "stride 2", "circular"):  # and not that of its kernel as a matrix
+        kernel = models.parameters(models.weights)["weight"].flatten(2)
+        assert ((torch.linalg.matrix_norm(kernel.flatten(2), 2) / norms - 1).abs() > 0.05).all()
+
+
+def scaled(models: Stack, norm: float) -> Stack:
+    """The same models, with all weights of a layer scaled so that its norm is `norm`."""
+    weights = models.parameters(models.weights)
+    for name, found in spectral_norms(models).items():
+        weights[name] *= (norm / found).view(-1, *[1] * (weights[name].ndim - 1))
+    return models
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_after_finish_no_singular_value_is_above_the_bound(layer):
+    models = scaled(stack([0, 1], layer=layer), 1.1)
+    Clipper(models, 1.0).finish()
+    for member in range(2):
+        (values,) = singular_values(models, member).values()
+        assert 0.95 < values[0] <= 1 + 2 * TOLERANCE
+
+
+def test_a_dense_layer_loses_what_is_above_the_bound_and_nothing_else():
+    """U min(S, 1) V^T is the nearest matrix whose norm is at most 1."""
+    models = scaled(stack([3], layer="dense"), 1.1)
+    (before,) = matrices(models).values()
+    Clipper(models, 1.0).finish()
+    (after,) = matrices(models).values()
+    left, values, right = torch.linalg.svd(before, full_matrices=False)
+    nearest = left @ values.clamp(max=1).diag() @ right
+    assert (values > 1).any()
+    assert (values < 0.8).any()
+    # it does not wait for v to converge, so it goes a little out of its way
+    assert (after - nearest).norm() < 0.5 * (nearest - before).norm()
+
+
+def test_singular_values_of_a_convolution_that_are_far_below_the_bound_hardly_move():
+    models = scaled(stack([3], layer="zero padding"), 1.1)
+    (before,) = singular_values(models).values()
+    Clipper(models, 1.0).finish()
+    (after,) = singular_values(models).values()
+    low = before < 0.6
+    assert low.sum() > 10
+    assert ((after - before)[low].abs() < 0.1).all()
+
+
+def test_layers_below_the_bound_and_everything_that_is_no_layer_keep_their_bits():
+    models = scaled(stack([0, 1]), 0.99)
+    before, buffers = models.weights.clone(), {name: b.clone() for name, b in models.buffers.items()}
+    clipper = Clipper(models, 1.0)
+    clipper.clip(slice(None))
+    clipper.finish()
+    assert torch.equal(models.weights, before)
+    parameters = scaled(models, 1.1).parameters(models.weights)
+    others = {name: p.clone() for name, p in parameters.items() if name not in spectral_norms(models)}
+    Clipper(models, 1.0).finish()
+    assert all(torch.equal(parameters[name], value) for name, value in others.items())
+    assert all(torch.equal(models.buffers[name], value) for name, value in buffers.items())
+
+
+def test_each_model_of_a_stack_is_clipped_as_it_would_be_alone():
+    both, alone = scaled(stack([0, 1]), 1.05), scaled(stack([1]), 1.05)
+    Clipper(both, 1.0).finish()
+    Clipper(alone, 1.0).finish()
+    torch.testing.assert_close(both.weights[1], alone.weights[0], rtol=1e-4, atol=1e-5)
+    part = scaled(stack([0, 1]), 1.05)
+    before = part.weights.clone()
+    Clipper(part, 1.0).clip([1])
+    assert torch.equal(part.weights[0], before[0])
+    assert not torch.equal(part.weights[1], before[1])
+
+
+def test_a_fit_that_clips_ends_within_the_bound_and_resumes_to_the_same_bits(tmp_path, monkeypatch):
+    pool = torch.rand(64, *SHAPE, generator=torch.Generator().manual_seed(0))
+    labels = torch.randint(0, 10, (64,), generator=torch.Generator().manual_seed(1))
+    member = Member(lambda _: [Samples.of(torch.arange(64), labels)], Schedule(0.05), 0)
+    options = {"clipping": Clipping(1.0, 2)}
+    whole = stack([0])
+    fit(whole, pool, [member], recipe(epochs=4), **options)
+    assert all((norms <= 1 + 2 * TOLERANCE).all() for norms in spectral_norms(whole).values())
+
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
+    path, epochs = tmp_path / "models.safetensors", []
+
+    def dies():
+        epochs.append(1)
+        if len(epochs) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(stack([0]), pool, [member], recipe(epochs=4), **options, checkpoint=path, after_epoch=dies)
+    resumed = stack([0])
+    fit(resumed, pool, [member], recipe(epochs=4), **options, checkpoint=path)
+    assert torch.equal(resumed.weights, whole.weights)

@@ -1,0 +1,114 @@
+"""Figures: the plotted numbers by hand, and the files."""
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+
+from amun_steps.data import write_arrays
+from amun_steps.figures import Panel, confidence, draw_curves, draw_distances, draw_epsilons, draw_requests, figure
+
+
+@pytest.fixture
+def axis():
+    return Figure().subplots()
+
+
+@given(st.lists(st.lists(st.floats(-6, 6), min_size=3, max_size=3), min_size=1, max_size=5))
+def test_confidence_is_the_log_odds_of_the_true_class(rows):
+    logits = np.array(rows)
+    labels = np.arange(len(rows)) % 3
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    true = p[np.arange(len(rows)), labels]
+    np.testing.assert_allclose(confidence(logits, labels), np.log(true / (1 - true)), rtol=1e-6, atol=1e-6)
+
+
+def test_confidence_is_finite_where_the_probability_rounds_to_one():
+    assert confidence(np.array([[800.0, 0.0]]), np.array([0])) == 800
+
+
+def test_requests_are_means_over_sequences_and_their_standard_errors(axis, tmp_path):
+    rows = [
+        {"request": request, "ft_auc": ft, "fr_auc": 70.0}
+        for request, values in ((1, (50, 54, 58)), (2, (60, 60, 60)))
+        for ft in values
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "requests.csv")
+    panel = Panel("requests", "", ["amun", "amun_adaptive"], [[0], [0]], "difference")
+    found = draw_requests(axis, panel, [[tmp_path / "requests.csv"]] * 2)
+    assert found["mean"].tolist() == [16, 10, 16, 10]
+    assert found["std"].tolist() == [4, 0, 4, 0]
+    assert axis.get_legend_handles_labels()[1] == ["AMUN", "AMUN-A"]
+
+
+def test_fine_tuning_is_shown_for_one_panel_and_averaged_over_originals(axis, tmp_path):
+    rows = [
+        {"original": o, "panel": panel, "set": "adv", "epoch": e, "test_accuracy": 10 * o + e + (panel == "alone")}
+        for o in range(2)
+        for panel in ("alone", "with_data")
+        for e in range(3)
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "finetuned.csv")
+    found = draw_curves(axis, Panel("curves", "", ["adv"], [[0]], "alone"), [[tmp_path / "finetuned.csv"]])
+    assert found["mean"].tolist() == [6, 7, 8]
+    assert found["max"].tolist() == [11, 12, 13]
+
+
+@pytest.fixture
+def sets(tmp_path):
+    """Two files of adversarial sets of two samples each."""
+    paths = [tmp_path / "a.h5", tmp_path / "b.h5"]
+    write_arrays(paths[0], {"distance": np.r_[1.0, 2], "epsilon": np.r_[0.5, 1.0], "passes": np.r_[10, 70]})
+    write_arrays(paths[1], {"distance": np.r_[2.0, 1], "epsilon": np.r_[0.5, 0.5], "passes": np.r_[10, 10]})
+    return paths
+
+
+def test_epsilons_are_shares_and_the_work_is_in_runs_of_the_attack(axis, sets):
+    found = draw_epsilons(axis, Panel("epsilons", "", ["epsilon"], [[0, 1]], "50"), [sets])
+    assert found.epsilon.tolist() == [0.5, 1.0]
+    assert found.share.tolist() == [75, 25]
+    assert found.runs_of_the_attack.tolist() == [0.5, 0.5]
+
+
+def test_distances_count_the_points_above_the_line(axis, sets):
+    draw_distances(axis, Panel("distances", "", ["one", "other"], [[0], [1]]), [sets[:1], sets[1:]])
+    assert [text.get_text() for text in axis.texts] == ["above the line: 50.0%"]
+    assert "one" in axis.get_xlabel()
+
+
+def test_a_figure_is_the_same_bytes_each_time_with_its_numbers_beside_it(tmp_path, sets):
+    panels = [
+        Panel("epsilons", "first", ["epsilon"], [[0, 1]], "50"),
+        Panel("distances", "second", ["a", "b"], [[0], [1]]),
+    ]
+    written = []
+    for number in range(2):
+        files = {kind: tmp_path / str(number) / f"figure.{kind}" for kind in ("pdf", "png", "csv")}
+        figure(panels=panels, inputs=sets, **files)
+        written.append([path.read_bytes() for path in files.values()])
+    assert written[0] == written[1]
+    assert written[0][0].startswith(b"%PDF")
+    assert written[0][1].startswith(b"\x89PNG")
+    numbers = pd.read_csv(files["csv"])
+    assert numbers.groupby("panel").title.unique().map(list).to_dict() == {1: ["first"], 2: ["second"]}
+
+
+def test_confidence_panels_compare_remain_test_and_forget(tmp_path):
+    labels = np.zeros(40, dtype=np.int16)
+    train, forget = np.arange(40) < 30, np.zeros((2, 40), dtype=bool)
+    forget[0, :10] = forget[1, 10:20] = True
+    margin = np.where(forget[0], 1.0, np.where(train, 5.0, -2.0)) + np.linspace(0, 0.1, 40)
+    logits = np.stack([np.stack([margin, np.zeros(40)], axis=1)] * 2).astype(np.float32)
+    logits[1] = 0  # another model, which is not shown
+    write_arrays(tmp_path / "outputs.h5", {"logits": logits})
+    write_arrays(tmp_path / "forget.h5", {"forget": forget})
+    with h5py.File(tmp_path / "dataset.h5", "w") as file:
+        file["labels"], file["train"] = labels, train
+    inputs = [tmp_path / name for name in ("outputs.h5", "dataset.h5", "forget.h5")]
+    files = {kind: tmp_path / f"figure.{kind}" for kind in ("pdf", "png", "csv")}
+    figure(panels=[Panel("confidence", "", ["phi"], [[0, 1, 2]])], inputs=inputs, **files)
+    found = pd.read_csv(files["csv"]).groupby("part")["mean"].first()
+    assert found.round(0).to_dict() == {"remain": 5, "test": -2, "forget": 1}

@@ -1,0 +1,258 @@
+"""The plan before the spend: the workflow's own jobs, and where their cost comes from."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from running import CONFIG, clone, edit, planned
+
+from amun_steps import data, plan
+from amun_steps.experiment import Stage
+from amun_steps.steps import RECEIPT, InputError
+
+TRAIN, TEST, FORGET = 898, 899, 90  # of digits with test_fraction 0.5; a tenth of TRAIN
+ALL = TRAIN + TEST
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return plan.load_plan(Path(__file__).parent.parent / CONFIG)
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory) -> Path:
+    """A clone without results."""
+    return clone(tmp_path_factory.mktemp("plan"))
+
+
+@pytest.fixture(scope="module")
+def jobs(fresh) -> list[plan.Job]:
+    """All jobs of the tiny config, all to do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(fresh)
+        return plan.read_jobs(Path(CONFIG))
+
+
+@pytest.fixture
+def priced(monkeypatch):
+    """Everything that is counted takes a second."""
+    monkeypatch.setattr(plan, "measure", lambda what, context: 1.0)
+
+
+def of(jobs, stage: str, part: str = "") -> list[plan.Job]:
+    return [job for job in jobs if job.stage == stage and part in job.name]
+
+
+def counts(jobs, whole, stage: str, part: str = "") -> list[dict[str, int]]:
+    """What each job of a stage passes over; `part` is a part of its name."""
+    sizes = plan.sizes_of(next(s for s in whole.stages.values() if s.kind == "dataset"))
+    return [dict(plan.work_of(job, plan.stage_of(job, whole), sizes).counts) for job in of(jobs, stage, part)]
+
+
+def finish(jobs, seconds, size: int = 10, device: str = "a GPU") -> list[plan.Job]:
+    """The jobs as finished ones, with a receipt beside each output that says `seconds(job)`."""
+    for job in jobs:
+        for path in map(Path, job.outputs):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("made by hand")
+            receipt = {"seconds": seconds(job), "bytes": size, "device": device}
+            path.with_name(path.name + RECEIPT).write_text(json.dumps(receipt))
+    return [replace(job, to_do=False) for job in jobs]
+
+
+def test_the_jobs_are_those_of_the_workflow_s_dry_run(jobs, fresh, whole):
+    found = [job.rule for job in jobs]
+    assert {rule: found.count(rule) for rule in found} | {"all": 1} == planned(fresh)
+    assert all(job.to_do for job in jobs)
+    assert all(plan.stage_of(job, whole) for job in jobs if job.stage != "views")
+    makers = {path for job in jobs for path in job.outputs}
+    assert all(path in makers for job in jobs for path in job.inputs)
+    assert len(of(jobs, "references")) == 2
+
+
+def test_what_is_done_is_not_to_do(jobs, fresh, whole, tmp_path, monkeypatch, priced):
+    """In another clone, where the data set is real, and all else up to half of the references is made by hand."""
+    monkeypatch.chdir(clone(tmp_path))
+    (dataset,) = of(jobs, "dataset")
+    parameters = plan.stage_of(dataset, whole).parameters
+    data.dataset(source=parameters["source"], parameters=parameters["parameters"], output=Path(dataset.outputs[0]))
+    finish([job for job in jobs if job.stage == "inclusion" or job.rule == "references0to1of4"], lambda job: 7.0)
+    now = plan.read_jobs(Path(CONFIG))
+    done = {job.rule for job in now if not job.to_do}
+    assert done == {"dataset", "inclusion", "references0to1of4"}
+    costs = plan.costs_of(now, whole)
+    (other,) = [job for job in now if job.rule == "references2to3of4"]
+    assert costs[other] == plan.Cost(7.0, 20, "receipts, a GPU")
+    text = plan.report(now, costs)
+    assert "To do: 0.00 GPU-hours; receipts, a GPU" in text
+    assert plan.BLIND in text
+    (row,) = [line.split() for line in text.splitlines() if " references " in line]
+    assert row[2:10] == ["2", "1", "1", "GPU", "7.0", "s", "7.0", "s"]
+
+
+def test_with_receipts_the_sum_is_exactly_theirs(jobs, whole, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plan, "measure", lambda what, context: pytest.fail("calibrated, though there are receipts"))
+    monkeypatch.setattr(plan, "sizes_of", lambda stage: plan.Sizes(TRAIN, TEST, (1, 8, 8), 10))
+    done = finish(jobs, lambda job: 0.125 * len(job.name))
+    costs = plan.costs_of(done, whole)
+    assert sum(cost.seconds for cost in costs.values()) == sum(0.125 * len(job.name) for job in jobs)
+    assert sum(cost.bytes for cost in costs.values()) == 10 * sum(len(job.outputs) for job in jobs)
+    assert f"Done: {len(jobs)} jobs" in plan.report(done, costs)
+
+
+def test_equal_work_costs_the_mean_of_its_receipts_and_other_work_is_calibrated(jobs, whole, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plan, "measure", lambda what, context: 0.5)
+    without = of(jobs, "tune", "amun_salun-without_remain")
+    done = finish(without[:1], lambda job: 3.0) + finish(of(jobs, "score", "/ft/"), lambda job: 5.0)
+    names = {job.name for job in done}
+    costs = plan.costs_of([*done, *(job for job in jobs if job.name not in names)], whole)
+    assert costs[without[1]].seconds == 3.0
+    assert {costs[job].seconds for job in of(jobs, "score", "amun_salun")} == {5.0}
+    (work,) = counts(jobs, whole, "tune", "ft-with_remain-random10-tuned/part0")
+    calibrated = costs[of(jobs, "tune", "ft-with_remain-random10-tuned/part0")[0]]
+    assert calibrated.seconds == 0.5 * sum(work.values())
+    assert calibrated.source.startswith("calibration, ")
+    assert costs[of(jobs, "choose")[0]] == plan.Cost(None, 0, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("stage", "part", "expected"),
+    [
+        ("originals", "", {"train": 2 * 4 * TRAIN, "predict": 2 * ALL}),
+        ("references", "reference0.", {"train": 2 * 4 * ALL // 2}),
+        ("retrained", "set0", {"train": 4 * (TRAIN - FORGET), "predict": ALL}),
+        ("signals", "", {"predict": 4 * ALL}),
+        ("adversarial", "original1", {"attack": 50 * TRAIN}),
+        ("tune", "ft-with_remain-random10-tuned/part1", {"train": 2 * 808, "predict": ALL, "score": 1}),
+        ("tune", "salun-with_remain-random10-tuned/part0", {"train": 2 * (808 + 180), "predict": ALL, "score": 1}),
+        ("tune", "salun-without_remain-random10-tuned/part0", {"train": 2 * 180, "predict": ALL, "score": 1}),
+        ("unlearn", "/ft/", {"train": 4 * 2 * 808, "predict": 4 * ALL}),
+        ("unlearn", "salun-without_remain", {"train": 4 * 2 * 180, "predict": 4 * ALL}),
+        ("score", "small_resnet/scores", {"score": 2, "svm": 2}),
+        ("score", "retrained", {"score": 1, "svm": 1}),
+        ("score", "/ft/", {"score": 4, "svm": 4}),
+        ("choose", "ft-", {}),
+    ],
+)
+def test_images_are_counted_as_by_hand(jobs, whole, stage, part, expected):
+    assert counts(jobs, whole, stage, part) == [expected]
+
+
+def test_figures_of_requests_and_fine_tuning_are_counted_as_by_hand(jobs, whole):
+    each = 45  # two requests of a twentieth of 898 samples, by 2 originals x 2 runs, 2 epochs each
+    (found,) = counts(jobs, whole, "continuous", "amun_salun-with_remain-random10-tuned/two_of_5-adaptive/")
+    trained = 4 * 2 * ((TRAIN - each + 2 * each) + (TRAIN - 2 * each + 2 * each))
+    assert found == {"train": trained, "predict": 4 * 2 * ALL, "score": 4 * 2, "attack": 4 * 2 * 50 * each}
+    (found,) = counts(jobs, whole, "finetuned")
+    panels = TRAIN + FORGET, FORGET + FORGET, FORGET  # 6 sets beside D, D_F and nothing; tested before and after epochs
+    assert found == {"train": 2 * 6 * 4 * sum(panels), "predict": 2 * 6 * 3 * 5 * TEST}
+
+
+def test_bytes_are_those_of_models_and_arrays(jobs, whole):
+    sizes = plan.Sizes(TRAIN, TEST, (1, 8, 8), 10)
+
+    def written(stage, part=""):
+        (job,) = of(jobs, stage, part)
+        return plan.work_of(job, plan.stage_of(job, whole), sizes).bytes
+
+    model = written("references", "reference0.") // 2
+    assert written("dataset") == ALL * (64 + 2 + 1)
+    assert written("originals") == 2 * (model + ALL * 10 * 4)
+    assert written("signals") == 4 * ALL * 8
+    assert written("adversarial", "original0") == TRAIN * (64 * 4 + 8 + 4 + 4 + 8)
+
+
+def test_sizes_are_known_before_there_are_data():
+    def sizes(source, **parameters):
+        return plan.sizes_of(Stage("dataset", "d", {"source": source, "parameters": parameters}, ["amun_steps.data"]))
+
+    assert sizes("cifar10", folder="nowhere") == plan.Sizes(50_000, 10_000, (3, 32, 32), 10)
+    assert sizes("tiny_imagenet", folder="nowhere") == plan.Sizes(100_000, 10_000, (3, 64, 64), 200)
+    assert sizes("fashion_mnist", folder="nowhere", train_samples=80).train == 80
+    assert sizes("digits", test_fraction=0.5, seed=0) == plan.Sizes(TRAIN, TEST, (1, 8, 8), 10)
+
+
+def test_what_cannot_be_counted_is_unknown(jobs, whole):
+    """An attack of one's own, and clipping."""
+    sizes = plan.Sizes(TRAIN, TEST, (1, 8, 8), 10)
+    (job,) = of(jobs, "adversarial", "original0")
+    stage = plan.stage_of(job, whole)
+    attack = {"attack": {"algorithm": "my_attack", "parameters": {}}}
+    assert plan.work_of(job, replace(stage, parameters={**stage.parameters, **attack}), sizes).counts == ()
+    (job,) = of(jobs, "originals")
+    stage = plan.stage_of(job, whole)
+    training = {**stage.parameters["training"], "clipping": {"bound": 1.0}}
+    assert plan.work_of(job, replace(stage, parameters={**stage.parameters, "training": training}), sizes).counts == ()
+
+
+def test_a_stage_of_which_a_part_is_unknown_is_a_lower_bound(jobs):
+    tune = of(jobs, "tune")
+    costs = dict.fromkeys(tune[1:], plan.Cost(2.0, 0, "receipts, a GPU")) | {tune[0]: plan.Cost(None, 0, "unknown")}
+    text = plan.report(tune, costs)
+    assert "> 10.0 s" in text
+    assert "in no sum: tune" in text
+
+
+def test_a_calibration_is_a_positive_time_of_everything(jobs, whole, monkeypatch):
+    monkeypatch.setattr(plan, "SECONDS", 0.02)
+    monkeypatch.setattr(plan, "TEST", 100)
+    sizes = plan.Sizes(TRAIN, TEST, (1, 8, 8), 10)
+    (job,) = of(jobs, "originals")
+    context = json.loads(plan.work_of(job, plan.stage_of(job, whole), sizes).context)
+    for trades in (None, {"beta": 6.0, "epsilon": 0.1, "steps": 2, "step_size": 0.05}):
+        for what in plan.MEASURES:
+            seconds = plan.measure(what, json.dumps(context | {"forget": FORGET, "trades": trades}))
+            assert 0 < seconds < math.inf
+
+
+def test_the_longest_chain_is_the_dearest_path():
+    def job(name, *inputs):
+        return plan.Job(name, inputs, [name], {}, {}, True)
+
+    jobs = [job("a"), job("b", "a"), job("c", "a"), job("d", "b", "c", "a", "is there"), job("e", "a")]
+    seconds = dict(zip(jobs, (1, 10, 4, 2, 12), strict=True))
+    paths = plan.dearest_paths(jobs, seconds.get)
+    assert [j.rule for j in paths[jobs[3]]] == ["a", "b", "d"]
+    costs = {j: plan.Cost(s, 0, "receipts, a GPU") for j, s in seconds.items()}
+    lines = plan.report(jobs, costs).splitlines()
+    at = next(k for k, line in enumerate(lines) if line.startswith("Longest chain"))
+    assert lines[at].endswith(": 13.0 s")
+    assert [line.split()[-1] for line in lines[at + 1 :]] == ["a", "b", "d"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "No such file"),
+        ("seed: [", "while parsing"),
+        ("", "expected"),
+        ("seed: 0\n", "lacks the key"),
+    ],
+)
+def test_a_wrong_path_or_config_is_one_clear_message(content, message, tmp_path):
+    config = tmp_path / "config.yaml"
+    if content is not None:
+        config.write_text(content)
+    with pytest.raises(InputError, match=message) as raised:
+        plan.plan(config)
+    assert str(config) in str(raised.value)
+
+
+def test_a_workflow_that_cannot_be_planned_says_why(fresh, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="Snakefile"):
+        plan.plan(fresh / CONFIG)
+
+
+def test_a_mistake_in_a_config_is_named(fresh, tmp_path):
+    config = tmp_path / "tiny.yaml"
+    config.write_text((fresh / CONFIG).read_text())
+    edit(config, "attack: pgd50\n    forget", "attack: pgd51\n    forget")
+    assert yaml.safe_load(config.read_text())
+    with pytest.raises(InputError, match="did you mean 'pgd50'"):
+        plan.plan(config)
