@@ -60,7 +60,7 @@ class Stage:
             if names and name not in names:
                 continue
             words.append("--" + name.replace("_", "-"))
-            if isinstance(value, list) and not isinstance(value[0], dict):
+            if isinstance(value, list) and not any(isinstance(item, dict) for item in value):
                 words += map(str, value)
             else:
                 words.append(value if isinstance(value, str) else canonical(value))

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import norm
 
 from amun_steps.data import load_labels
 from amun_steps.steps import Output, main, step
@@ -121,25 +122,22 @@ def draw_confidence(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -
     chosen = load_forget(forget)[0]
     with h5py.File(outputs) as file:
         phi = confidence(file["logits"][0].astype(np.float64), labels)
+    axis.set(xlabel=r"Confidence $\phi$ (log odds)", ylabel="Density")
+    if not np.isfinite(phi).all():
+        axis.text(0.5, 0.5, "diverged", transform=axis.transAxes, ha="center")
+        return pd.DataFrame({"part": ["remain", "test", "forget"]})
     parts = {"remain": phi[train & ~chosen], "test": phi[~train], "forget": phi[chosen]}
     low, high = np.percentile(phi, [0.2, 99.8])
     edges = np.linspace(low, high, 31)
+    x = np.linspace(low, high, 200)
     found = []
     for name, values in parts.items():
-        colour = _style(name)[0]
         density, _ = np.histogram(values, edges, density=True)
-        axis.stairs(density, edges, fill=True, color=colour, alpha=0.25)
         mean, std = values.mean(), values.std()
-        x = np.linspace(low, high, 200)
-        axis.plot(
-            x, np.exp(-0.5 * ((x - mean) / std) ** 2) / (std * np.sqrt(2 * np.pi)), color=colour, label=NAMES[name]
-        )
-        found.append(
-            pd.DataFrame(
-                {"part": name, "from": edges[:-1], "to": edges[1:], "density": density, "mean": mean, "std": std}
-            )
-        )
-    axis.set(xlabel=r"Confidence $\phi$ (log odds)", ylabel="Density")
+        axis.stairs(density, edges, fill=True, color=_style(name)[0], alpha=0.25)
+        axis.plot(x, norm.pdf(x, mean, std), color=_style(name)[0], label=_name(name))
+        bins = pd.DataFrame({"from": edges[:-1], "to": edges[1:], "density": density})
+        found.append(bins.assign(part=name, mean=mean, std=std))
     return pd.concat(found)
 
 
@@ -158,9 +156,7 @@ def draw_distances(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) ->
     end = max(x.max(), y.max())
     axis.plot([0, end], [0, end], "--", color="#000000", linewidth=0.8)
     axis.set(xlabel=f"$\\delta_x$, {panel.names[0]} ($\\ell_2$)", ylabel=f"$\\delta_x$, {panel.names[1]} ($\\ell_2$)")
-    axis.text(
-        0.97, 0.03, f"above the line: {100 * (y > x).mean():.1f}%", transform=axis.transAxes, ha="right", fontsize=7
-    )
+    _note(axis, 0.03, f"above the line: {100 * (y > x).mean():.1f}%")
     return pd.DataFrame({"x": x, "y": y})
 
 

@@ -68,10 +68,11 @@ def bound(points: np.ndarray, labels: np.ndarray, forgotten: Iterable[int]) -> p
     before                  ||theta_o - theta_u||^2, with (w, b) as the parameters
     middle                  before + 2 / beta * (R(theta_u) - R(theta')), R the summed loss over D': the proof's first
                             half says left <= middle, its second half middle <= right
-    delta, lipschitz, beta, c   as in the theorem, delta in units of the points
+    delta, lipschitz        delta and L, in units of the points (for `check`, pixels from 0 to 1)
+    beta, c                 beta and C
     loss_original           theta_o's summed loss on D: 0 by assumption
     loss_retrained          theta_u's summed loss on D - (x, y): 0 by assumption
-    loss_others             theta's, after the step, summed loss on D - (x, y): 0 according to the proof, in truth >= 0
+    loss_others             that of theta' on D - (x, y): 0 according to the proof, in truth >= 0
 
     Raises ValueError where no hyperplane separates the classes.
     """

@@ -172,6 +172,19 @@ def _attack_distances(plan: Plan, found: _Panels, experiment: str, attacks: Sequ
     _distances(plan, found, "Weak attack", {attack: (experiment, attack) for attack in attacks})
 
 
+def claims(plan: Plan) -> View:
+    """What the paper claims in words, checked on all runs and on the numbers that figures plot."""
+    runs_of = {f"results/runs/{name}.csv": runs(plan, name).stage for name in plan.config["experiments"]}
+    told = {
+        f"results/figures/{name}.csv": (figure(plan, name).stage, wanted["kind"])
+        for name, wanted in plan.config["figures"].items()
+        if wanted.get("show", ["difference"]) == ["difference"]
+    }
+    stages = {str(n): s for n, s in enumerate([*runs_of.values(), *(stage for stage, _ in told.values())])}
+    kinds = [kind for _, kind in told.values()]
+    return View(Stage("view", "claims", {"kinds": kinds}, ["amun_steps.claims"], stages), [*runs_of, *told])
+
+
 FIGURES = {
     "fine_tuning": _fine_tuning,
     "requests": _requests,
@@ -181,3 +194,8 @@ FIGURES = {
     "attack_distances": _attack_distances,
 }
 """The kinds of figures of a config; the keys of an entry are the parameters after `found`."""
+
+
+def captions(plan: Plan) -> list[str]:
+    """What each figure of the config shows, in one sentence."""
+    return [FIGURES[wanted["kind"]].__doc__ for wanted in plan.config["figures"].values()]

@@ -44,6 +44,6 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def views(where: Path) -> dict[str, bytes]:
-    """The tables and runs, byte for byte."""
-    files = [path for name in ("runs", "tables") for path in sorted((where / "results" / name).glob("*"))]
+    """The tables, runs and figures, byte for byte."""
+    files = [path for name in ("runs", "tables", "figures") for path in sorted((where / "results" / name).glob("*"))]
     return {path.name: path.read_bytes() for path in files if path.suffix != ".json"}

@@ -26,13 +26,16 @@ def test_the_bound_by_hand(monkeypatch):
     """Two points, 1 and -1 on the first axis, whose first gradient step ends at no loss; the point 1 is forgotten.
 
     theta_o = (1, 0, 0), theta_u = (1/2, 0, -1/2), x' = 0. The Gram matrix of D' is diag(2, 0, 3), so beta is 6; only
-    x' has loss at theta_o, with the gradient (0, 0, 2), so theta' = (1, 0, -1/3).
+    x' has loss at theta_o, with the gradient (0, 0, 2), so theta' = (1, 0, -1/3). The losses of 1, -1 and x' are 1, 0
+    and 1/4 at theta_u and 1/9, 0 and 4/9 at theta'.
     """
     monkeypatch.setattr(theorem, "BEYOND", 1e-12)
     points, labels = np.array([[1.0, 0.0], [-1.0, 0.0]]), np.array([1.0, -1.0])
     np.testing.assert_allclose(theorem.train(points, labels), [1, 0, 0])
     row = theorem.bound(points, labels, [0]).iloc[0]
-    expected = {"delta": 1, "lipschitz": 2, "beta": 6, "before": 1 / 2, "c": 1 + 4 / 9 - 1 - 1 / 4, "left": 1 / 4 + 1 / 36}
+    expected = {"delta": 1, "lipschitz": 2, "beta": 6, "c": 1 + 4 / 9 - 1 - 1 / 4}
+    expected |= {"before": 1 / 2, "left": 1 / 4 + 1 / 36}
+    expected["middle"] = 1 / 2 + 2 / 6 * ((1 + 0 + 1 / 4) - (1 / 9 + 0 + 4 / 9))
     expected["right"] = 1 / 2 + 2 / 6 * (2 - expected["c"])
     expected["slack"] = expected["right"] - expected["left"]
     assert row[list(expected)].to_dict() == pytest.approx(expected, rel=1e-9)
@@ -90,11 +93,32 @@ def test_the_bound_holds_for_every_sample(table):
     assert (table.slack > 0).all()
 
 
-@pytest.mark.parametrize("share", [0, 0.1])
-def test_with_too_small_an_l_it_does_not(table, share):
+def test_both_halves_of_the_proof_hold_though_the_others_loss_is_not_0(table):
+    assert (table.left <= table.middle).all()
+    assert (table.middle <= table.right).all()
+    assert (table.loss_others >= 0).all()
+    assert (table.loss_others > 0).any()
+
+
+@pytest.mark.parametrize(("share_of_l", "times_c"), [(0, 1), (0, 2), (0.1, 1)])
+def test_with_too_small_an_l_it_does_not(table, share_of_l, times_c):
     """Without the term L delta, or with a tenth of L, the right side is below the left for most samples."""
-    right = table.before + 2 / table.beta * (share * table.lipschitz * table.delta - table.c)
+    right = table.before + 2 / table.beta * (share_of_l * table.lipschitz * table.delta - times_c * table.c)
     assert (table.left > right).mean() > 0.5
+
+
+def test_with_too_small_a_beta_it_does_not(monkeypatch, digits):
+    """A step that is much longer than 1 / beta ends farther from theta_u than the bound with that beta says."""
+    n, beta = len(digits[1]), theorem.smoothness
+    monkeypatch.setattr(theorem, "smoothness", lambda points: beta(points) / (1000 if len(points) > n else 1))
+    assert (theorem.check(samples=6, seed=0).slack < 0).any()
+
+
+def test_the_seed_draws_different_samples(table):
+    assert table["sample"].is_unique
+    few = theorem.check(samples=3, seed=1)
+    assert few.equals(theorem.check(samples=3, seed=1))
+    assert not few["sample"].equals(theorem.check(samples=3, seed=2)["sample"])
 
 
 def test_the_model_s_own_lipschitz_constant_is_not_enough_for_the_proof():

@@ -23,8 +23,12 @@ ALL = {
     "choose": 3,
     "unlearn": 3,
     "score": 5,
+    "requests": 1,
+    "continuous": 5,
+    "finetuned": 1,
     "runs_digits": 1,
     "table1": 1,
+    **{f"fig{number}": 1 for number in (1, 2, 4, 5)},
     "all": 1,
 }
 
@@ -63,18 +67,25 @@ def test_a_comment_in_any_step_runs_nothing(copy):
 
 def test_one_method_s_loss_runs_that_method_its_scores_and_the_views(copy):
     edit(copy / "amun_steps" / "methods" / "ft.py", "[request.remain]", "[request.remain, request.remain]")
-    assert planned(copy) == {"tune": 2, "choose": 1, "unlearn": 1, "score": 1, "runs_digits": 1, "table1": 1, "all": 1}
+    assert planned(copy) == {
+        "tune": 2, "choose": 1, "unlearn": 1, "score": 1, "continuous": 1,
+        "runs_digits": 1, "table1": 1, "fig2": 1, "all": 1,
+    }  # fmt: skip
 
 
 def test_a_method_s_code_runs_the_methods_that_are_built_on_it(copy):
     edit(copy / "amun_steps" / "methods" / "amun.py", "if include_forget:", "if not include_forget:")
-    assert planned(copy) == {"tune": 4, "choose": 2, "unlearn": 2, "score": 2, "runs_digits": 1, "table1": 1, "all": 1}
+    assert planned(copy) == {
+        "tune": 4, "choose": 2, "unlearn": 2, "score": 2, "continuous": 4, "runs_digits": 1, "table1": 1,
+        "fig2": 1, "fig5": 1, "all": 1,
+    }  # fmt: skip
 
 
 def test_the_attack_runs_what_builds_on_the_adversarial_sets(copy):
     edit(copy / CONFIG, "steps: 50", "steps: 40")
     assert planned(copy) == {
-        "adversarial": 2, "tune": 4, "choose": 2, "unlearn": 2, "score": 2, "runs_digits": 1, "table1": 1, "all": 1
+        "adversarial": 2, "tune": 4, "choose": 2, "unlearn": 2, "score": 2, "continuous": 4, "finetuned": 1,
+        "runs_digits": 1, "table1": 1, "fig1": 1, "fig2": 1, "fig4": 1, "fig5": 1, "all": 1,
     }  # fmt: skip
 
 
@@ -93,7 +104,7 @@ def test_a_value_changed_and_changed_back_computes_nothing_again(copy):
     snakemake(copy, "--cores", "2", "results/tables/table1.csv", "results/runs/digits.csv")
     assert views(copy) != before
     edit(copy / CONFIG, "gamma: 1.5", "gamma: 2.0")
-    assert set(planned(copy)) <= {"runs_digits", "table1", "all"}  # only what people read is put together again
+    assert set(planned(copy)) <= {"runs_digits", "table1", "fig2", "all"}  # only what people read is put together again
     snakemake(copy, "--cores", "2")
     assert views(copy) == before
 

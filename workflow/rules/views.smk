@@ -77,3 +77,48 @@ for name in config["figures"]:
         shell:
             "rm -f {params.older} && python -m amun_steps.figures --inputs {input.shown} {params.options}"
             " --pdf {output.pdf} --png {output.png} --csv {output.csv} &> {log}"
+
+
+CLAIMS = views.claims(PLAN)
+
+
+rule claims:
+    input:
+        runs=[ancient(file) for file in CLAIMS.files if file.startswith("results/runs/")],
+        figures=[ancient(file) for file in CLAIMS.files if file.startswith("results/figures/")],
+        stale=stale(CLAIMS, "results/claims.csv"),
+    output:
+        csv="results/claims.csv",
+        made=touch(f"results/.{CLAIMS.stage.slug}"),
+    log:
+        "results/logs/claims.log",
+    localrule: True
+    conda:
+        "../envs/steps.yaml"
+    params:
+        options=CLAIMS.stage.options(),
+    shell:
+        "rm -f results/.claims-* && python -m amun_steps.claims --runs {input.runs} --figures {input.figures}"
+        " {params.options} --output {output.csv} &> {log}"
+
+
+rule report:
+    input:
+        tables=expand("results/tables/{table}.md", table=config["tables"]),
+        figures=expand("results/figures/{figure}.png", figure=config["figures"]),
+        runs=expand("results/runs/{experiment}.csv", experiment=config["experiments"]),
+        claims="results/claims.csv",
+        config=workflow.configfiles[-1],
+    output:
+        "results/report.html",
+    log:
+        "results/logs/report.log",
+    localrule: True
+    conda:
+        "../envs/steps.yaml"
+    params:
+        captions=shlex.join(views.captions(PLAN)),
+        store=STORE,
+    shell:
+        "python -m amun_steps.report --tables {input.tables} --figures {input.figures} --captions {params.captions}"
+        " --runs {input.runs} --claims {input.claims} --config {input.config} --store {params.store} --output {output} &> {log}"

@@ -1,0 +1,106 @@
+"""Claims: each rule on numbers for which it holds, and on others for which it does not."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from amun_steps.claims import claims, of_figure, of_fine_tuning, of_requests, of_runs
+
+
+def run(method, gap, access="with_remain", ft_auc=50.0, forget="random10") -> dict:
+    keys = {"experiment": "toy", "method": method, "access": "" if method == "retrained" else access, "forget": forget}
+    return keys | {"ft_auc": ft_auc, "average_gap_ft_auc": gap, "average_gap_mis": gap + 1}
+
+
+def held(rows) -> dict[str, bool]:
+    return {row["claim"]: row["held"] for row in rows}
+
+
+@pytest.mark.parametrize(("amun", "expected"), [(1.0, True), (2.5, False)])
+def test_amun_is_compared_with_the_best_of_the_prior_methods(amun, expected):
+    rows = [run("amun", amun), run("amun", amun), run("ft", 3.0), run("ft", 3.4), run("rl", 2.0), run("rl", 2.2)]
+    rows += [run("amun_salun", 0.1)]  # not a prior method
+    found = [row for row in of_runs(pd.DataFrame(rows)) if row["source"] in ("6.1", "G")]
+    assert [row["held"] for row in found] == [expected, expected]
+    assert found[0]["measured"] == pytest.approx(amun - 2.1)
+    assert found[0]["spread"] == pytest.approx(0.1)  # of rl: 0.1414 / sqrt(2); amun's runs agree
+    assert "that of rl" in found[0]["rule"]
+
+
+def test_variants_are_worse_than_amun_and_better_than_prior_methods_without_access():
+    rows = [run(m, g, "without_remain") for m, g in (("amun", 1.0), ("amun_ffgsm", 2.0), ("ga", 3.0)) for _ in range(2)]
+    assert held(of_runs(pd.DataFrame(rows)))["AMUN is better than amun_ffgsm"]
+    assert held(of_runs(pd.DataFrame(rows)))["amun_ffgsm still beats all prior methods without D_R"]
+
+
+@pytest.mark.parametrize(("values", "expected"), [((49, 51, 50.5), True), ((52, 52.1, 52.2), False)])
+def test_an_attack_on_retrained_models_guesses(values, expected):
+    rows = [run("retrained", math.nan, ft_auc=value) for value in values]
+    (found,) = of_runs(pd.DataFrame(rows))
+    assert found["held"] == expected
+    assert found["measured"] == pytest.approx(np.mean(values))
+
+
+def test_one_retrained_model_has_no_spread_so_that_nothing_can_be_said():
+    (found,) = of_runs(pd.DataFrame([run("retrained", math.nan, ft_auc=50.1)]))
+    assert math.isnan(found["held"])
+
+
+def fine_tuned(adv, best) -> pd.DataFrame:
+    last = {"orig": 99, "adv": adv, "adv_rs": best, "adv_rl": 20, "orig_rl": 30, "orig_advl": 40}
+    rows = [{"set": s, "epoch": e, "mean": (95, v)[e], "panel": 3} for s, v in last.items() for e in range(2)]
+    return pd.DataFrame([*rows, {"set": "adv", "epoch": 1, "mean": 0, "panel": 1}])
+
+
+@pytest.mark.parametrize(("adv", "best", "expected"), [(90, 80, [True, True]), (80, 84, [False, False])])
+def test_fine_tuning_on_the_adversarial_set_alone(adv, best, expected):
+    found = list(of_fine_tuning(fine_tuned(adv, best), "fig1"))
+    assert [row["held"] for row in found] == expected
+    assert [row["measured"] for row in found] == [adv - best, 95 - adv]
+
+
+@pytest.mark.parametrize(("again", "expected"), [((12, 9), [True, True]), ((12, 7), [True, False])])
+def test_requests_have_to_hold_after_each_of_them(again, expected):
+    means = {"amun": (10, 8), "amun_adaptive": again, "ft": (2, 7), "rl": (4, 1)}
+    rows = [
+        {"method": m, "request": k + 1, "mean": v, "std": 2.0, "count": 4, "title": "no $D_R$"}
+        for m, values in means.items()
+        for k, v in enumerate(values)
+    ]
+    found = list(of_requests(pd.DataFrame(rows), "fig2"))
+    assert [row["held"] for row in found] == expected
+    assert found[0]["measured"] == 1  # 8 - 7 after the second
+    assert found[0]["spread"] == 1
+
+
+@pytest.mark.parametrize(("above", "expected"), [(98, True), (90, False)])
+def test_distances_count_points_above_the_line(above, expected):
+    rows = pd.DataFrame({"x": np.ones(100), "y": np.where(np.arange(100) < above, 2.0, 0.5)})
+    (found,) = of_figure("attack_distances", rows, "fig9")
+    assert (found["measured"], found["held"]) == (above, expected)
+
+
+def test_the_work_of_each_panel_is_below_three_runs():
+    rows = pd.DataFrame({"title": ["a", "a", "b"], "runs_of_the_attack": [0.5, 0.5, 3.5]})
+    assert [row["held"] for row in of_figure("epsilons", rows, "fig4")] == [True, False]
+
+
+def test_confidence_on_the_forget_set_is_nearer_to_the_test_set_s():
+    def panel(title, forget):
+        return [{"title": title, "part": p, "mean": m} for p, m in (("remain", 8), ("test", 4), ("forget", forget))]
+
+    rows = pd.DataFrame([*panel("Before, 10%", 8), *panel("After, 10%", 5), *panel("After, 50%", 7)])
+    found = list(of_figure("unlearned_confidence", rows, "fig5"))
+    assert [row["held"] for row in found] == [True, False]
+
+
+def test_the_step_writes_all_of_them_and_the_theorem(tmp_path):
+    pd.DataFrame([run("amun", 1.0), run("amun", 1.0), run("ft", 3.0), run("ft", 3.0)]).to_csv(tmp_path / "runs.csv")
+    fine_tuned(90, 80).to_csv(tmp_path / "fig1.csv")
+    outputs = {"runs": [tmp_path / "runs.csv"], "figures": [tmp_path / "fig1.csv"], "kinds": ["fine_tuning"]}
+    claims(**outputs, output=tmp_path / "claims.csv")
+    found = pd.read_csv(tmp_path / "claims.csv")
+    assert found.source.astype(str).tolist() == ["6.1", "G", "6.2.1", "3.2", "4.1"]
+    assert found.held.all()
