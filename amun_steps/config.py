@@ -64,6 +64,12 @@ def check(config: Mapping[str, Any]) -> None:
                     f"tuning.originals: found {original}, expected numbers below {at}.originals.count, "
                     f"which is {experiment['originals']['count']}"
                 )
+    for name, wanted in config["requests"].items():
+        if wanted["requests"] * wanted["fraction"] > 1:
+            raise ConfigError(
+                f"requests.{name}: found {wanted['requests']} requests of {wanted['fraction']:g}, expected at most 1 in"
+                " all: they are disjoint shares of the training set"
+            )
     for name, figure in config["figures"].items():
         _check_figure(f"figures.{name}", figure, config)
     for name, table in config["tables"].items():

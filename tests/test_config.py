@@ -1,5 +1,6 @@
 """A wrong config stops before anything is computed, with one message: the key, what was found, what is allowed."""
 
+import inspect
 import subprocess
 import sys
 from copy import deepcopy
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from amun_steps import experiment
+from amun_steps import config as config_module
+from amun_steps import experiment, views
 from amun_steps.config import ConfigError
 
 REPOSITORY = Path(__file__).parent.parent
@@ -66,6 +68,15 @@ WRONG = [
     ("methods.ft", {"transferred": True}, "methods.ft.transferred: 'ft' uses no adversarial examples", "remove"),
     ("methods.amun_salun.attack", "pgd", "methods.amun_salun.attack: found the name 'pgd'", "pgd50"),
     ("experiments.digits.unlearning", "slow", "experiments.digits.unlearning: found the name 'slow'", "finetune"),
+    ("figures.fig1.recipe", "slow", "figures.fig1.recipe: found the name 'slow'", "scratch"),
+    ("figures.fig1.forgets", "random10", "figures.fig1: unknown key 'forgets' for 'fine_tuning'", "'forget'"),
+    ("figures.fig2.requests", ..., "figures.fig2: lacks the key 'requests' that 'requests' needs", ""),
+    ("figures.fig2.kind", "request", 'figures.fig2.kind: found "request"', "requests"),
+    ("figures.fig2.adaptive", ["ft"], "figures.fig2.adaptive: 'ft' uses no adversarial examples", "take it out"),
+    ("figures.fig4.of.0.attack", "pgd", "figures.fig4.of.0.attack: found the name 'pgd'", "pgd50"),
+    ("requests.two_of_5.fraction", 2, "requests.two_of_5.fraction: found 2", "strictly between 0 and 1"),
+    ("training.scratch.clipping", {"bound": 1.0}, "training.scratch.clipping: lacks the key 'every'", ""),
+    ("training.scratch.trades", {"beta": 6.0}, "training.scratch.trades: lacks the key", ""),
     ("rmia.gamma", 0.5, "rmia.gamma: found 0.5", "a number from 1"),
 ]
 
@@ -88,6 +99,18 @@ def test_transferred_examples_need_another_original():
     config["experiments"]["digits"]["originals"]["count"] = 1
     with pytest.raises(ConfigError, match=r"^experiments.digits.originals.count: found 1, expected at least 2"):
         experiment.load(config)
+
+
+def test_requests_that_are_more_than_the_training_set_are_an_error():
+    config = changed("requests.two_of_5.fraction", 0.6)
+    with pytest.raises(ConfigError, match=r"^requests.two_of_5: found 2 requests of 0.6, expected at most 1 in all"):
+        experiment.load(config)
+
+
+def test_the_keys_of_a_figure_are_what_its_plan_takes():
+    for kind, function in views.FIGURES.items():
+        assert config_module.FIGURES[kind] == tuple(inspect.signature(function).parameters)[2:]
+    assert list(config_module.FIGURES) == list(views.FIGURES)
 
 
 def test_snakemake_stops_with_the_message_before_any_job(tmp_path):

@@ -1,0 +1,83 @@
+"""The report: one file that needs no other, with every table, figure, claim and run."""
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+from running import CONFIG, snakemake
+
+from amun_steps.report import report
+
+
+class Tags(HTMLParser):
+    """Counts tags, and raises when they are not balanced."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen = [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.seen.append((tag, dict(attributes)))
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture
+def page(tmp_path) -> str:
+    table = tmp_path / "table1.md"
+    table.write_text(
+        "Table 1. A caption with D_R & <more>.\n\n| | Gap (10%) |\n| --- | --- |\n| Retrain | 0.00 |\n"
+        "| AMUN | **0.50** ± 0.10 |\n| FT | <u>0.60</u>† |\n"
+    )
+    figure = tmp_path / "fig1.png"
+    figure.write_bytes(b"\x89PNG...")
+    claims = tmp_path / "claims.csv"
+    pd.DataFrame({"claim": ["a", "b", "c"], "measured": [1.0, 2.0, 3.0], "held": [True, False, None]}).to_csv(claims)
+    runs = tmp_path / "digits.csv"
+    keys = ("method", "access", "forget", "set", "original", "run", "hyperparameters", "seed", "address")
+    pd.DataFrame([dict.fromkeys(keys, 1) | {"method": "amun", "address": "0123456789ab"}]).to_csv(runs)
+    config = tmp_path / "config.yaml"
+    config.write_text("seed: 0  # <not a tag>\n")
+    inputs = {"tables": [table], "figures": [figure], "captions": ["It shows x < y."], "claims": claims, "runs": [runs]}
+    report(**inputs, config=config, store=str(tmp_path / "store"), output=tmp_path / "report.html")
+    return (tmp_path / "report.html").read_text()
+
+
+def test_the_page_is_whole_and_loads_nothing(page):
+    tags = Tags()
+    tags.feed(page)
+    assert not tags.open
+    sources = [a["src"] for tag, a in tags.seen if tag == "img"]
+    assert base64.b64decode(sources[0].split(",")[1]) == b"\x89PNG..."
+    assert not re.search(r"(src|href)=\"(http|//)", page)
+    anchors = {a["href"][1:] for tag, a in tags.seen if tag == "a"}
+    assert anchors == {a["id"] for tag, a in tags.seen if tag == "h2"}
+
+
+def test_cells_keep_their_marks_and_text_is_escaped(page):
+    assert "<td><b>0.50</b> ± 0.10</td>" in page
+    assert "<td><u>0.60</u>†</td>" in page
+    assert "A caption with D_R &amp; &lt;more&gt;." in page
+    assert "Figure 1. It shows x &lt; y." in page
+    assert "# &lt;not a tag&gt;" in page
+
+
+def test_claims_are_counted_and_each_run_has_its_address(page):
+    assert "1 of 3 held, 1 failed." in page
+    assert "cannot be said" in page
+    assert "0123456789ab" in page
+
+
+def test_the_workflow_s_report_has_its_runtime(finished):
+    snakemake(finished, "--cores", "1", "results/report.html")
+    page = (finished / "results" / "report.html").read_text()
+    assert "train.references" in page
+    assert CONFIG in page
+    receipt = json.loads(next((finished / "results" / "store").rglob("originals.h5.json")).read_text())
+    assert receipt["address"] in page  # the originals are scored, too
