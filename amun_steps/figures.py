@@ -171,8 +171,9 @@ def draw_epsilons(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -> 
     axis.bar(range(len(values)), share, color="#0072B2")
     axis.set_xticks(range(len(values)), [f"{value:.3g}" for value in values], rotation=45)
     axis.set(xlabel=r"Final $\epsilon$ ($\ell_2$)", ylabel="Share of samples (%)")
+    axis.set(xlim=(-1, len(values)), ylim=(0, 115), yticks=range(0, 101, 20))
     runs = passes.mean() / int(panel.show)
-    _note(axis, 0.9, f"work: {runs:.2f} runs")
+    _note(axis, 0.93, f"work: {runs:.2f} runs")
     return pd.DataFrame({"epsilon": values, "share": share, "runs_of_the_attack": runs})
 
 
@@ -182,7 +183,8 @@ def _column(path: Path, name: str) -> np.ndarray:
 
 
 def _note(axis: Axes, height: float, text: str) -> None:
-    axis.text(0.97, height, text, transform=axis.transAxes, ha="right", fontsize=7)
+    ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+    axis.text(0.97, height, text, transform=axis.transAxes, ha="right", fontsize=7, bbox=ground)
 
 
 def _style(name: str) -> tuple[str, str, str]:

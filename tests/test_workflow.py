@@ -29,6 +29,7 @@ ALL = {
     "runs_digits": 1,
     "table1": 1,
     **{f"fig{number}": 1 for number in (1, 2, 4, 5)},
+    "claims": 1,
     "all": 1,
 }
 
@@ -69,7 +70,7 @@ def test_one_method_s_loss_runs_that_method_its_scores_and_the_views(copy):
     edit(copy / "amun_steps" / "methods" / "ft.py", "[request.remain]", "[request.remain, request.remain]")
     assert planned(copy) == {
         "tune": 2, "choose": 1, "unlearn": 1, "score": 1, "continuous": 1,
-        "runs_digits": 1, "table1": 1, "fig2": 1, "all": 1,
+        "runs_digits": 1, "table1": 1, "fig2": 1, "claims": 1, "all": 1,
     }  # fmt: skip
 
 
@@ -77,7 +78,7 @@ def test_a_method_s_code_runs_the_methods_that_are_built_on_it(copy):
     edit(copy / "amun_steps" / "methods" / "amun.py", "if include_forget:", "if not include_forget:")
     assert planned(copy) == {
         "tune": 4, "choose": 2, "unlearn": 2, "score": 2, "continuous": 4, "runs_digits": 1, "table1": 1,
-        "fig2": 1, "fig5": 1, "all": 1,
+        "fig2": 1, "fig5": 1, "claims": 1, "all": 1,
     }  # fmt: skip
 
 
@@ -85,7 +86,7 @@ def test_the_attack_runs_what_builds_on_the_adversarial_sets(copy):
     edit(copy / CONFIG, "steps: 50", "steps: 40")
     assert planned(copy) == {
         "adversarial": 2, "tune": 4, "choose": 2, "unlearn": 2, "score": 2, "continuous": 4, "finetuned": 1,
-        "runs_digits": 1, "table1": 1, "fig1": 1, "fig2": 1, "fig4": 1, "fig5": 1, "all": 1,
+        "runs_digits": 1, "table1": 1, "fig1": 1, "fig2": 1, "fig4": 1, "fig5": 1, "claims": 1, "all": 1,
     }  # fmt: skip
 
 
@@ -104,7 +105,7 @@ def test_a_value_changed_and_changed_back_computes_nothing_again(copy):
     snakemake(copy, "--cores", "2", "results/tables/table1.csv", "results/runs/digits.csv")
     assert views(copy) != before
     edit(copy / CONFIG, "gamma: 1.5", "gamma: 2.0")
-    assert set(planned(copy)) <= {"runs_digits", "table1", "fig2", "all"}  # only what people read is put together again
+    assert set(planned(copy)) <= {"runs_digits", "table1", "fig2", "claims", "all"}  # only what people read is put together again
     snakemake(copy, "--cores", "2")
     assert views(copy) == before
 
