@@ -105,7 +105,8 @@ def test_a_value_changed_and_changed_back_computes_nothing_again(copy):
     snakemake(copy, "--cores", "2", "results/tables/table1.csv", "results/runs/digits.csv")
     assert views(copy) != before
     edit(copy / CONFIG, "gamma: 1.5", "gamma: 2.0")
-    assert set(planned(copy)) <= {"runs_digits", "table1", "fig2", "claims", "all"}  # only what people read is put together again
+    # only what people read is put together again
+    assert set(planned(copy)) <= {"runs_digits", "table1", "fig2", "claims", "all"}
     snakemake(copy, "--cores", "2")
     assert views(copy) == before
 
