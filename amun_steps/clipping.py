@@ -71,7 +71,7 @@ class Clipper:
                 still = rows[self._steps(name, weights[name], rows) > within]
                 idle = rows[~torch.isin(rows, still)]
                 if len(idle):
-                    idle = idle[_norms(layer, weights[name][idle], self._start[name], 1e-3, within) > within]
+                    idle = idle[_norms(layer, weights[name][idle], self._start[name], 1e-4, within) > within]
                 rows = torch.cat([still, idle]).sort().values  # a model does not wait for others: same as alone
                 if not len(rows):
                     break
@@ -111,7 +111,7 @@ def _norms(layer: Layer, weight: Tensor, start: Tensor, least: float = 1e-5, eno
         growing = (
             growing & (longer > norms * (1 + least)) & (norms <= enough)
         )  # nobody gains by waiting for others: same as alone
-        norms = torch.where(growing, longer, norms)
+        norms = torch.where(growing | longer.isnan(), longer, norms)
     return norms
 
 

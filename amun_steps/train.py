@@ -89,9 +89,15 @@ def references(
     models: list[Output],
     partial: Partial = None,
 ) -> None:
-    """Train reference models `members`, each on its row of the inclusion matrix; one file of `models` each."""
+    """Train reference models `members`, each on its row of the inclusion matrix; one file of `models` each.
+
+    Raises ValueError for members that the matrix does not have, or that are not as many as the files.
+    """
     data = load(dataset)
-    included = load_inclusion(inclusion)[members]
+    everything = load_inclusion(inclusion)
+    if len(models) != len(members) or max(members) >= len(everything):
+        raise ValueError(f"members: found {members} for {len(models)} files, expected as many, below {len(everything)}")
+    included = everything[members]
     trained, _ = _train(data, included, [("reference", r) for r in members], training, stack, partial)
     for row, path in enumerate(models):
         stacks.save(trained[row : row + 1], path)

@@ -1,5 +1,6 @@
 """The real workflow, end to end, on a tiny config: what runs, what does not run again, and that it gives the same."""
 
+import json
 import os
 import random
 import shutil
@@ -54,6 +55,15 @@ def test_the_results_are_complete(finished):
     artifacts = [p for p in (finished / "results" / "store").rglob("*") if p.is_file() and p.suffix != ".json"]
     assert len(artifacts) > 20
     assert all(p.with_name(p.name + ".json").is_file() for p in artifacts)
+
+
+def test_every_reference_model_is_the_one_that_its_file_says(finished):
+    """Also where several jobs train them: each job's share is its own."""
+    files = sorted((finished / "results" / "store").rglob("reference*.safetensors"))
+    assert [path.name for path in files] == [f"reference{r}.safetensors" for r in range(4)]
+    shares = [json.loads(path.with_name(path.name + ".json").read_text())["parameters"]["members"] for path in files]
+    assert shares == [[0, 1], [0, 1], [2, 3], [2, 3]]
+    assert len({path.read_bytes() for path in files}) == 4
 
 
 def test_a_second_run_does_nothing(finished):

@@ -63,10 +63,10 @@ for count, first in reference_jobs():
             **worth("references"),
         params:
             options=options("references"),
+            members=list(members),  # here, since the text below is put together when the loop has long ended
         shell:
             "python -m amun_steps.train references --dataset {input.dataset} --inclusion {input.inclusion}"
-            f" --members {' '.join(map(str, members))}"
-            " {params.options} --stack {resources.stack} --models {output} &> {log}"
+            " --members {params.members} {params.options} --stack {resources.stack} --models {output} &> {log}"
 
 
 rule signals:
