@@ -60,6 +60,9 @@ class Clipper:
     def finish(self) -> None:
         """Clips until every norm of every model is at most bound * (1 + TOLERANCE); a diverged model keeps its NaN.
 
+        The norm is measured from below, so that one may stay up to another TOLERANCE above where many singular values
+        lie together.
+
         Raises RuntimeError with the layer that takes more than LIMIT rounds.
         """
         weights = self.stack.parameters(self.stack.weights)

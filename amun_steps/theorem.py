@@ -68,7 +68,7 @@ def bound(points: np.ndarray, labels: np.ndarray, forgotten: Iterable[int]) -> p
     before                  ||theta_o - theta_u||^2, with (w, b) as the parameters
     middle                  before + 2 / beta * (R(theta_u) - R(theta')), R the summed loss over D': the proof's first
                             half says left <= middle, its second half middle <= right
-    delta, lipschitz        delta and L, in units of the points (for `check`, pixels from 0 to 1)
+    delta, lipschitz        delta, in units of the points (for `check`, pixels from 0 to 1), and L, loss per such unit
     beta, c                 beta and C
     loss_original           theta_o's summed loss on D: 0 by assumption
     loss_retrained          theta_u's summed loss on D - (x, y): 0 by assumption
