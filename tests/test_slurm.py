@@ -44,7 +44,7 @@ def test_the_tables_are_those_of_a_local_run(finished, tmp_path):
     assert rules["tune"] == 6
     for job in ran:
         asks_for_gpu = "gpu" in job.get("TresPerJob", "") + job.get("TresPerNode", "")
-        cpu_only = re.match(r"rule_(dataset|forget|inclusion|choose|score)_", job["Comment"])
+        cpu_only = re.match(r"rule_(dataset|forget|inclusion|requests|choose|score)_", job["Comment"])
         assert asks_for_gpu == (not cpu_only), job
         assert job["TimeLimit"] == "00:05:00"
         assert "mem=1000M" in job["TRES"]
