@@ -179,7 +179,8 @@ def test_the_command_line_parses_json_into_what_a_step_takes(tmp_path):
     subprocess.run(command, check=True)
     receipt = json.loads((tmp_path / "dataset.h5.json").read_text())
     assert receipt["step"] == "amun_steps.data.dataset"
-    assert receipt["parameters"] == {"source": "digits", "parameters": {"test_fraction": 0.25, "seed": 3}}
+    parameters = {"test_fraction": 0.25, "seed": 3}
+    assert receipt["parameters"] == {"source": "digits", "parameters": parameters, "folder": ""}
     assert receipt["code"] == addresses.fingerprint(["amun_steps.data"])
 
 
