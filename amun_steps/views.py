@@ -1,7 +1,8 @@
 """What people read: the runs of each experiment, tables and figures, each as a stage and the files that it shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from amun_steps import experiment as experiments
@@ -18,15 +19,31 @@ def load(config: Mapping[str, Any]) -> Plan:
 
 @dataclass(frozen=True)
 class View:
-    """A view: `stage` has its name, address and parameters, `files` are the files that it shows, in order."""
+    """A view: `stage` has its name, address and parameters.
+
+    path: the CSV file under its plain name. files: what it shows from the store, in order. views: other views that it
+    is put together from.
+    """
 
     stage: Stage
-    files: list[str]
+    path: str
+    files: Sequence[str] = ()
+    views: Sequence["View"] = ()
+
+    @property
+    def marker(self) -> str:
+        """The hidden file beside `path` that is there when the plain names show this address."""
+        return (Path(self.path).parent / f".{self.stage.slug}").as_posix()
+
+    @property
+    def older(self) -> str:
+        """The pattern of all such files of the view."""
+        return (Path(self.path).parent / f".{self.stage.name}-*").as_posix()
 
 
 def runs(plan: Plan, experiment: str) -> View:
     """All runs of an experiment."""
-    return _of_scores(experiment, "runs", {}, [s.scores for s in plan.scored if s.experiment == experiment])
+    return _of_scores("runs", experiment, {}, [s.scores for s in plan.scored if s.experiment == experiment])
 
 
 def table(plan: Plan, name: str) -> View:
@@ -55,12 +72,18 @@ def table(plan: Plan, name: str) -> View:
         "mia": "mis" if "mis" in wanted["metrics"] else "ft_auc",
         "references": experiment["references"]["count"],
     }
-    return _of_scores(name, "tables", {"layout": layout}, [s.scores for s in shown])
+    return _of_scores("tables", name, {"layout": layout}, [s.scores for s in shown])
 
 
-def _of_scores(name: str, module: str, parameters: Mapping[str, Any], scores: Sequence[Stage]) -> View:
-    stage = Stage("view", name, parameters, [f"amun_steps.{module}"], {str(n): s for n, s in enumerate(scores)})
-    return View(stage, [s.file("runs.csv") for s in scores])
+def _of_scores(kind: str, name: str, parameters: Mapping[str, Any], scores: Sequence[Stage]) -> View:
+    """A view of scored runs; `kind` is its folder in results, and the module that makes it."""
+    stage = Stage("view", name, parameters, [f"amun_steps.{kind}"], _numbered(scores))
+    return View(stage, f"results/{kind}/{name}.csv", [s.file("runs.csv") for s in scores])
+
+
+def _numbered(stages: Iterable[Stage]) -> dict[str, Stage]:
+    """What a view builds on: its stages have no roles but their order."""
+    return {str(number): stage for number, stage in enumerate(stages)}
 
 
 class _Panels:
@@ -84,8 +107,8 @@ def figure(plan: Plan, name: str) -> View:
     wanted = dict(plan.config["figures"][name])
     found = _Panels()
     FIGURES[wanted.pop("kind")](plan, found, **wanted)
-    stages = {str(n): stage for n, stage in enumerate(found.files.values())}
-    return View(Stage("view", name, {"panels": found.panels}, ["amun_steps.figures"], stages), list(found.files))
+    stage = Stage("view", name, {"panels": found.panels}, ["amun_steps.figures"], _numbered(found.files.values()))
+    return View(stage, f"results/figures/{name}.csv", list(found.files))
 
 
 def _fine_tuning(plan: Plan, found: _Panels, experiment: str, forget: str, recipe: str) -> None:
@@ -174,15 +197,15 @@ def _attack_distances(plan: Plan, found: _Panels, experiment: str, attacks: Sequ
 
 def claims(plan: Plan) -> View:
     """What the paper claims in words, checked on all runs and on the numbers that figures plot."""
-    runs_of = {f"results/runs/{name}.csv": runs(plan, name).stage for name in plan.config["experiments"]}
     told = {
-        f"results/figures/{name}.csv": (figure(plan, name).stage, wanted["kind"])
+        name: wanted["kind"]
         for name, wanted in plan.config["figures"].items()
         if wanted.get("show", ["difference"]) == ["difference"]
     }
-    stages = {str(n): s for n, s in enumerate([*runs_of.values(), *(stage for stage, _ in told.values())])}
-    kinds = [kind for _, kind in told.values()]
-    return View(Stage("view", "claims", {"kinds": kinds}, ["amun_steps.claims"], stages), [*runs_of, *told])
+    shown = [runs(plan, name) for name in plan.config["experiments"]] + [figure(plan, name) for name in told]
+    parameters = {"kinds": list(told.values())}
+    stage = Stage("view", "claims", parameters, ["amun_steps.claims"], _numbered(view.stage for view in shown))
+    return View(stage, "results/claims.csv", views=shown)
 
 
 FIGURES = {

@@ -129,7 +129,6 @@ def scored_outputs(wildcards):
 NOW = tempfile.NamedTemporaryFile(prefix="newer-than-a-stale-view-")
 
 
-def stale(view, shown):
+def stale(view):
     """Input that is newer than a view which is there but shows something else; none where it shows what it should."""
-    path = Path(shown)
-    return [NOW.name] if path.is_file() and not path.with_name(f".{view.stage.slug}").is_file() else []
+    return [NOW.name] if Path(view.path).is_file() and not Path(view.marker).is_file() else []

@@ -8,10 +8,10 @@ for name in config["experiments"]:
             f"runs_{name}"
         input:
             runs=[ancient(file) for file in view.files],
-            stale=stale(view, f"results/runs/{name}.csv"),
+            stale=stale(view),
         output:
-            csv=f"results/runs/{name}.csv",
-            made=touch(f"results/runs/.{view.stage.slug}"),
+            csv=view.path,
+            made=touch(view.marker),
         log:
             f"results/logs/runs_{name}.log",
         localrule: True
@@ -19,7 +19,7 @@ for name in config["experiments"]:
             "../envs/steps.yaml"
         params:
             options=view.stage.options(),
-            older=f"results/runs/.{name}-*",
+            older=view.older,
         shell:
             "rm -f {params.older} && python -m amun_steps.runs {params.options} --runs {input.runs} --output {output.csv}"
             " &> {log}"
@@ -33,12 +33,12 @@ for name in config["tables"]:
             name
         input:
             runs=[ancient(file) for file in view.files],
-            stale=stale(view, f"results/tables/{name}.csv"),
+            stale=stale(view),
         output:
-            csv=f"results/tables/{name}.csv",
+            csv=view.path,
             markdown=f"results/tables/{name}.md",
             latex=f"results/tables/{name}.tex",
-            made=touch(f"results/tables/.{view.stage.slug}"),
+            made=touch(view.marker),
         log:
             f"results/logs/{name}.log",
         localrule: True
@@ -46,7 +46,7 @@ for name in config["tables"]:
             "../envs/steps.yaml"
         params:
             options=view.stage.options(),
-            older=f"results/tables/.{name}-*",
+            older=view.older,
         shell:
             "rm -f {params.older} && python -m amun_steps.tables --runs {input.runs} {params.options}"
             " --csv {output.csv} --markdown-file {output.markdown} --latex-file {output.latex} &> {log}"
@@ -60,12 +60,12 @@ for name in config["figures"]:
             name
         input:
             shown=[ancient(file) for file in view.files],
-            stale=stale(view, f"results/figures/{name}.pdf"),
+            stale=stale(view),
         output:
             pdf=f"results/figures/{name}.pdf",
             png=f"results/figures/{name}.png",
-            csv=f"results/figures/{name}.csv",
-            made=touch(f"results/figures/.{view.stage.slug}"),
+            csv=view.path,
+            made=touch(view.marker),
         log:
             f"results/logs/{name}.log",
         localrule: True
@@ -73,7 +73,7 @@ for name in config["figures"]:
             "../envs/steps.yaml"
         params:
             options=view.stage.options(),
-            older=f"results/figures/.{name}-*",
+            older=view.older,
         shell:
             "rm -f {params.older} && python -m amun_steps.figures --inputs {input.shown} {params.options}"
             " --pdf {output.pdf} --png {output.png} --csv {output.csv} &> {log}"
@@ -84,13 +84,13 @@ CLAIMS = views.claims(PLAN)
 
 rule claims:
     input:
-        # views, too: their time stamps do count
-        runs=[file for file in CLAIMS.files if file.startswith("results/runs/")],
-        figures=[file for file in CLAIMS.files if file.startswith("results/figures/")],
-        stale=stale(CLAIMS, "results/claims.csv"),
+        # their markers, not their plain names: a job after one that runs does not run where all that it takes from it is
+        # there and ancient(), whatever else it takes that is new
+        shown=[ancient(view.marker) for view in CLAIMS.views],
+        stale=stale(CLAIMS),
     output:
-        csv="results/claims.csv",
-        made=touch(f"results/.{CLAIMS.stage.slug}"),
+        csv=CLAIMS.path,
+        made=touch(CLAIMS.marker),
     log:
         "results/logs/claims.log",
     localrule: True
@@ -98,8 +98,11 @@ rule claims:
         "../envs/steps.yaml"
     params:
         options=CLAIMS.stage.options(),
+        older=CLAIMS.older,
+        runs=[view.path for view in CLAIMS.views if view.path.startswith("results/runs/")],
+        figures=[view.path for view in CLAIMS.views if view.path.startswith("results/figures/")],
     shell:
-        "rm -f results/.claims-* && python -m amun_steps.claims --runs {input.runs} --figures {input.figures}"
+        "rm -f {params.older} && python -m amun_steps.claims --runs {params.runs} --figures {params.figures}"
         " {params.options} --output {output.csv} &> {log}"
 
 
