@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.svm import SVC
@@ -13,6 +13,7 @@ from amun_steps.mia import mis
 
 
 @given(arrays(np.float64, (3, 4), elements=st.floats(-6, 6)))
+@example(np.array([[-5.0, 5, -5, -5], [-5, -5, -5, -5], [-5, -5, -5, -5]]))
 def test_features_are_their_formulas_row_by_row(logits):
     labels = np.array([0, 3, 1])
     found = mis.features(logits, labels)
@@ -23,9 +24,10 @@ def test_features_are_their_formulas_row_by_row(logits):
         assert found["confidence"][n] == pytest.approx(p[y])
         assert found["probabilities"][n] == pytest.approx(p)
         assert found["entropy"][n] == pytest.approx(-sum(q * math.log(q) for q in p))
-        modified = -(1 - p[y]) * math.log(p[y])
-        modified -= sum(p[j] * math.log(1 - p[j]) for j in range(4) if j != y)
-        assert found["modified_entropy"][n] == pytest.approx(modified, abs=1e-12)
+        rest = [sum(p[:j] + p[j + 1 :]) for j in range(4)]  # 1 - p subtracted would lose digits
+        modified = -rest[y] * math.log(p[y])
+        modified -= sum(p[j] * math.log(rest[j]) for j in range(4) if j != y)
+        assert found["modified_entropy"][n] == pytest.approx(modified, rel=1e-12)
 
 
 @pytest.mark.filterwarnings("error")
