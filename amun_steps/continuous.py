@@ -1,7 +1,6 @@
 """Step: several requests to forget, one after the other, by one method (paper, section 6.3 and Appendix H)."""
 
 import importlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,13 @@ from amun_steps import stack as stacks
 from amun_steps.adversarial import Attack, build_adversarial_set, load_adversarial
 from amun_steps.data import load
 from amun_steps.device import device, images_on
-from amun_steps.fit import Member, Samples, Schedule, fit
+from amun_steps.fit import Member, Samples, fit
 from amun_steps.judge import load_judge
 from amun_steps.methods import Request
 from amun_steps.seeds import seed_of
 from amun_steps.steps import Output, main, step
 from amun_steps.subsets import load_requests
-from amun_steps.unlearn import Unlearning
+from amun_steps.unlearn import Unlearning, load_choice
 
 
 @step
@@ -53,13 +52,8 @@ def continuous(
     where, data, asked = device(), load(dataset), load_requests(requests)
     images, labels = images_on(data, where), torch.from_numpy(data.labels)
     first = stacks.load([originals], where)
-    chosen = json.loads(tuned.read_text())
-    schedule = Schedule(chosen["learning_rate"], chosen["step"])
+    choice = load_choice(tuned)
     unlearn = importlib.import_module(f"amun_steps.methods.{unlearning.method}").unlearn
-
-    def samples(included: np.ndarray) -> Samples:
-        index = torch.from_numpy(np.flatnonzero(included))
-        return Samples.of(index, labels[index])
 
     def closest(models: stacks.Stack, original: int, rows: np.ndarray, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         """D_A for the samples `rows`: images on the device, wrong labels."""
@@ -81,28 +75,30 @@ def continuous(
         models = first[[o for _, o, _ in part]]
         gone = np.zeros((len(part), len(labels)), dtype=bool)
         for k in range(asked.shape[1]):
-            pool, members = [images], []
+            size = max(int(asked[s, k].sum()) for s, _, _ in part) if adversarial else 0
+            pool = torch.cat([images, images.new_zeros(len(part) * size, *images.shape[1:])])  # each D_A has its place
+            members = []
             for m, (s, o, r) in enumerate(part):
-                now, seed = asked[s, k], seed_of(unlearning.seed, "continuous", requests_name, s, o, r, k)
-                near = Samples.of(*(torch.empty(0, dtype=torch.long),) * 2, augment=False)
+                forget, nothing = asked[s, k], np.zeros_like(asked[s, k])
+                seed = seed_of(unlearning.seed, "continuous", requests_name, s, o, r, k)
+                near = Samples.among(nothing, labels)
                 if adversarial:
-                    image, label = closest(models[[m]], o, np.flatnonzero(now), seed)
-                    end = sum(map(len, pool))
-                    near = Samples.of(torch.arange(end, end + len(label)), label, augment=False)
-                    pool.append(image)
-                gone[m] |= now
-                remain = samples(data.train & ~gone[m]) if unlearning.remain else samples(np.zeros_like(now))
-                members.append((remain, samples(now), near, seed))
-            together = torch.cat(pool)
-            updates = [
-                unlearn(Request(remain, forget, near, models[[m]], together, data.classes), **chosen["hyperparameters"])
-                for m, (remain, forget, near, _) in enumerate(members)
-            ]
-            fits = [
-                Member(schedule=schedule, seed=seed, **vars(update))
-                for update, (*_, seed) in zip(updates, members, strict=True)
-            ]
-            fit(models, together, fits, unlearning.recipe)
+                    image, label = closest(models[[m]], o, np.flatnonzero(forget), seed)
+                    near = Samples.of(len(images) + m * size + torch.arange(len(label)), label, augment=False)
+                    pool[near.index] = image
+                gone[m] |= forget
+                remain = data.train & ~gone[m] if unlearning.remain else nothing
+                request = Request(
+                    remain=Samples.among(remain, labels),
+                    forget=Samples.among(forget, labels),
+                    adversarial=near,
+                    model=models[[m]],
+                    images=pool,
+                    classes=data.classes,
+                )
+                update = unlearn(request, **choice.hyperparameters)
+                members.append(Member(schedule=choice.schedule, seed=seed, **vars(update)))
+            fit(models, pool, members, unlearning.recipe)
             logits = models.predict(images).numpy()
             for m, ((s, o, r), scored) in enumerate(zip(part, judge.membership(logits), strict=True)):
                 found = judge.metrics(logits[m], scored, asked[s, k], data.train & ~gone[m])

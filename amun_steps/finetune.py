@@ -46,13 +46,14 @@ def finetune(
     """
     where, data = device(), load(dataset)
     first = stacks.load([originals], where)
-    rows = np.flatnonzero(load_forget(forget)[0])
+    forgotten = load_forget(forget)[0]
+    rows = np.flatnonzero(forgotten)
     images, labels = images_on(data, where), torch.from_numpy(data.labels)
     members, pool = [], [images]
     beside = {
-        "with_data": _of(np.flatnonzero(data.train), labels),
-        "with_forget": _of(rows, labels),
-        "alone": _of(rows[:0], labels),
+        "with_data": Samples.among(data.train, labels),
+        "with_forget": Samples.among(forgotten, labels),
+        "alone": Samples.among(np.zeros_like(forgotten), labels),
     }
     for original in range(first.size):
         drawn = Generator().manual_seed(seed_of(seed, "finetune", forget_name, original))
@@ -96,10 +97,6 @@ def finetune(
             for epoch, values in enumerate(history)
         ]
     pd.DataFrame(found).to_csv(output, index=False, float_format="%.6f", lineterminator="\n")
-
-
-def _of(rows: np.ndarray, labels: Tensor) -> Samples:
-    return Samples.of(torch.from_numpy(rows), labels[rows])
 
 
 def on_sphere(images: Tensor, distance: Tensor, generator: Generator) -> Tensor:

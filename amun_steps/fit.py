@@ -13,6 +13,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Literal, Protocol
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
@@ -40,6 +41,12 @@ class Samples:
     def of(cls, index: Tensor, label: Tensor, augment: bool = True) -> "Samples":
         """Samples with loss factor +1, all augmented or none."""
         return cls(index, label, torch.full(index.shape, augment), torch.ones(index.shape))
+
+    @classmethod
+    def among(cls, included: np.ndarray, labels: Tensor) -> "Samples":
+        """The rows where `included` (N,) bool of a pool that starts with N images, whose `labels` are (N,)."""
+        index = torch.from_numpy(np.flatnonzero(included))
+        return cls.of(index, labels[index])
 
     def __len__(self) -> int:
         return len(self.index)
@@ -81,9 +88,9 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the members of a stack share: SGD with momentum, the augmentation, and the precision of the forward pass.
+    """What the members of a stack share: SGD with momentum, the augmentation, and how the forward pass is computed.
 
-    bfloat16 is autocast's: weights, their gradients and the loss stay in float32.
+    bfloat16 is autocast's: weights, their gradients and the loss stay in float32. compile: by torch.compile.
     """
 
     epochs: int
@@ -92,6 +99,7 @@ class Recipe:
     weight_decay: float
     augmentation: Augmentation
     precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
 
 
 Passes = Callable[[Generator], list[Samples]]
@@ -150,9 +158,9 @@ def fit(
 
     pool: (K, channels, height, width) images in [0, 1] on the stack's device, the rows that `Samples.index` names.
     checkpoint: where the state is saved between epochs, now and then and at the end; a fit that finds one goes on from
-    there, to the same bits. Nothing in an epoch waits for the device. A member that diverges goes on with NaN and
-    disturbs no other. clipping: keeps the spectral norms of the weights
-    bounded. after_epoch: called when `stack` has been through another epoch, to look at it.
+    there, to the same bits. clipping: keeps the spectral norms of the weights bounded. after_epoch: called when `stack`
+    has been through another epoch, to look at it. Nothing in an epoch waits for the device. A member that diverges goes
+    on with NaN and disturbs no other.
     """
     if len(members) != stack.size:
         raise ValueError(f"{len(members)} members for a stack of {stack.size} models")
@@ -173,7 +181,8 @@ def fit(
         images = augment(pool[batch["index"]], batch, recipe.augmentation)
 
         def network(images: Tensor, train: bool = True) -> Tensor:
-            return part.logits(images, weights=weights if train else None, train=train)
+            own = weights if train else None
+            return part.logits(images, weights=own, train=train, compiled=recipe.compile)
 
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
             loss = objective(network, images, batch["label"], [generators[m] for m in group])
@@ -186,10 +195,11 @@ def fit(
             stack.weights[rows], velocity[rows] = part.weights, moved
             for name, value in part.buffers.items():
                 stack.buffers[name][rows] = value
-        taken[group] += 1
-        due = [m for m in group if clipping and taken[m] % clipping.every == 0]
-        if due:
-            clipper.clip(due)
+        if clipper:
+            taken[group] += 1
+            due = [m for m in group if taken[m] % clipping.every == 0]
+            if due:
+                clipper.clip(slice(None) if len(due) == stack.size else due)
 
     def _penalties(weights: Tensor, group: list[int]) -> Tensor | float:
         pairs = [(members[m].penalty, w) for m, w in zip(group, weights.unbind(), strict=True)]

@@ -6,8 +6,9 @@ the network as JSON metadata, so that a file can be loaded without knowing what 
 
 import importlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,28 +53,38 @@ class Stack:
         parts = weights.split([count for *_, count in self._named], dim=1)
         return {name: w.view(-1, *shape) for w, (name, shape, _) in zip(parts, self._named, strict=True)}
 
-    def logits(self, images: Tensor, *, weights: Tensor | None = None, train: bool = False) -> Tensor:
+    def logits(
+        self, images: Tensor, *, weights: Tensor | None = None, train: bool = False, compiled: bool = False
+    ) -> Tensor:
         """(models, batch, classes) logits of (models, batch, channels, height, width) images in [0, 1].
 
         weights: stand in for the stack's own, to differentiate by. train: batch normalisation by the batch's own
-        statistics; the running ones are updated in place.
+        statistics; the running ones are updated in place. compiled: by torch.compile, which takes a minute at first.
         """
         self.module.train(train)
         parameters = self.parameters(self.weights if weights is None else weights)
-        if self.size == 1:  # vmap over one model costs what it saves with many
-            state = {k: v[0] for k, v in (parameters | self.buffers).items()}
-            (alone,) = images
-            if torch.is_autocast_enabled(alone.device.type):  # the layout that half-precision convolutions are fast in
-                alone = alone.contiguous(memory_format=torch.channels_last)
-            return functional_call(self.module, state, (alone,))[None]
-        forward = vmap(lambda p, b, x: functional_call(self.module, (p, b), (x,)))
-        return forward(parameters, self.buffers, images)
+        return (_compiled() if compiled else _forward)(self.module, parameters, self.buffers, images)
 
     @torch.no_grad()
     def predict(self, images: Tensor, batch: int = 1024) -> Tensor:
         """(models, N, classes) logits in evaluation mode of (N, channels, height, width) images, on the CPU."""
         parts = [self.logits(part.expand(self.size, *part.shape)).float().cpu() for part in images.split(batch)]
         return torch.cat(parts, dim=1)
+
+
+def _forward(module: nn.Module, parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor) -> Tensor:
+    if len(images) == 1:  # vmap over one model costs what it saves with many
+        state = {k: v[0] for k, v in (parameters | buffers).items()}
+        (alone,) = images
+        if torch.is_autocast_enabled(alone.device.type):  # the layout that half-precision convolutions are fast in
+            alone = alone.contiguous(memory_format=torch.channels_last)
+        return functional_call(module, state, (alone,))[None]
+    return vmap(lambda p, b, x: functional_call(module, (p, b), (x,)))(parameters, buffers, images)
+
+
+@cache
+def _compiled() -> Callable[..., Tensor]:
+    return torch.compile(_forward)  # takes seconds, which only those wait for who want it
 
 
 def _skeleton(network: dict[str, Any]) -> nn.Module:

@@ -27,6 +27,9 @@ from amun_steps.addresses import address_in, fingerprint, module_file, plain
 
 RECEIPT = ".json"
 
+RECORDED = ("torch", "torchvision", "numpy", "h5py", "matplotlib", "pandas", "pillow", "scikit-learn", "scipy")
+"""The packages whose versions a receipt has: those that numbers and figures depend on."""
+
 Output = Annotated[Path, "output"]
 """Annotation of a step's parameter that names a file which the step makes (`list[Output]` for several)."""
 
@@ -139,7 +142,7 @@ def _paths(value: Any) -> list[Path]:
 
 def _versions() -> dict[str, str]:
     found = {}
-    for name in ("torch", "numpy", "h5py", "pandas", "scikit-learn", "safetensors", "snakemake"):
+    for name in RECORDED:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found

@@ -125,8 +125,7 @@ def _train(
         part = stacks.initialise(network, _seeds(training, chunk), where)
         fits = []
         for name, included in zip(chunk, members[start : start + size], strict=True):
-            index = torch.from_numpy(np.flatnonzero(included))
-            samples = Samples.of(index, labels[index])
+            samples = Samples.among(included, labels)
             seed = seed_of(training.seed, *name, "order")
             fits.append(Member(lambda _, samples=samples: [samples], training.schedule, seed))
         checkpoint = partial and partial / f"models{start}to{start + part.size - 1}.safetensors"

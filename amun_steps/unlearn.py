@@ -46,6 +46,12 @@ class Choice:
     hyperparameters: dict[str, Any] = field(default_factory=dict)
 
 
+def load_choice(path: Path) -> Choice:
+    """What tuning chose (see `amun_steps.tune`)."""
+    chosen = json.loads(path.read_text())
+    return Choice(Schedule(chosen["learning_rate"], chosen["step"]), chosen["hyperparameters"])
+
+
 @dataclass(frozen=True)
 class Run:
     """One unlearning run: which original forgets which set, under which choice, and the number of the repetition."""
@@ -126,17 +132,13 @@ class Unlearner:
         forget = self.data.train & self.forget[which]
         remain = self.data.train & ~forget if self.unlearning.remain else np.zeros_like(forget)
         return Request(
-            remain=self._samples(remain),
-            forget=self._samples(forget),
-            adversarial=adversarial or self._samples(np.zeros_like(forget)),
+            remain=Samples.among(remain, self.labels),
+            forget=Samples.among(forget, self.labels),
+            adversarial=adversarial or Samples.among(np.zeros_like(forget), self.labels),
             model=self.originals[[original]],
             images=pool,
             classes=self.data.classes,
         )
-
-    def _samples(self, included: np.ndarray) -> Samples:
-        index = torch.from_numpy(np.flatnonzero(included))
-        return Samples.of(index, self.labels[index])
 
 
 @step
@@ -160,8 +162,7 @@ def unlearn(
     `models` gets the unlearned models, `outputs` their `logits` (models, N, classes), `training_loss` and, for each
     model, the numbers of its `original`, `set` and `run`.
     """
-    chosen = json.loads(tuned.read_text())
-    choice = Choice(Schedule(chosen["learning_rate"], chosen["step"]), chosen["hyperparameters"])
+    choice = load_choice(tuned)
     unlearner = Unlearner(dataset, originals, forget, forget_name, adversarial, unlearning)
     reported = range(len(unlearner.forget) - 1)  # the last set is tuning's
     plan = [Run(o, s, r, choice) for s in reported for o in range(unlearner.originals.size) for r in range(runs)]

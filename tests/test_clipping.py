@@ -102,7 +102,28 @@ def test_after_finish_no_singular_value_is_above_the_bound(layer):
     Clipper(models, 1.0).finish()
     for member in range(2):
         (values,) = singular_values(models, member).values()
-        assert 0.95 < values[0] <= 1 + 2 * TOLERANCE
+        assert 0.95 < values[0] <= 1 + 1.01 * TOLERANCE
+
+
+@pytest.mark.parametrize("factor", [4.0, 8.0])
+def test_the_bound_holds_where_clipping_has_left_several_singular_values_at_it(factor):
+    """There a single vector of power iteration seems to have converged before it has."""
+    models = stack([0, 1], factor, layer="zero padding")
+    Clipper(models, 1.0).finish()
+    for member in range(2):
+        (values,) = singular_values(models, member).values()
+        assert (values > 0.95).sum() >= 4
+        assert values[0] <= 1 + 1.01 * TOLERANCE
+
+
+def test_a_diverged_model_stays_as_it_is_and_keeps_nobody_waiting():
+    models = stack([0, 1], 3.0, layer="stride 2")
+    models.weights[0] = torch.nan
+    Clipper(models, 1.0).finish()
+    assert models.weights[0].isnan().all()
+    (norms,) = spectral_norms(models).values()
+    assert norms[0].isnan()
+    assert norms[1] <= 1 + 1.01 * TOLERANCE
 
 
 def test_a_dense_layer_loses_what_is_above_the_bound_and_nothing_else():
@@ -162,7 +183,7 @@ def test_a_fit_that_clips_ends_within_the_bound_and_resumes_to_the_same_bits(tmp
     options = {"clipping": Clipping(1.0, 2)}
     whole = stack([0])
     fit(whole, pool, [member], recipe(epochs=4), **options)
-    assert all((norms <= 1 + 2 * TOLERANCE).all() for norms in spectral_norms(whole).values())
+    assert all((norms <= 1 + 1.01 * TOLERANCE).all() for norms in spectral_norms(whole).values())
 
     monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
     path, epochs = tmp_path / "models.safetensors", []

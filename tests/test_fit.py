@@ -1,6 +1,7 @@
 """The training loop, against a literal loop over torch.optim.SGD and against itself in stacks of other sizes."""
 
 import copy
+import shutil
 
 import pytest
 import torch
@@ -200,6 +201,19 @@ def test_bfloat16_changes_a_fit_a_little_and_keeps_float32_weights():
     assert rounded.weights.dtype == torch.float32
     apart = (exact.weights - rounded.weights).norm() / exact.weights.norm()
     assert 1e-5 < apart < 0.1
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile wants a C++ compiler")
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_compiled_fit_is_the_same_up_to_rounding(size):
+    pool, labels = images(64)
+    eager, compiled = models(size), models(size)
+    members = [learn(torch.arange(64), labels)] * size
+    fit(eager, pool, members, recipe(epochs=2))
+    fit(compiled, pool, members, recipe(epochs=2, compile=True))
+    assert (eager.weights - compiled.weights).norm() < 1e-3 * eager.weights.norm()
+    for name, value in eager.buffers.items():  # the running statistics move as well
+        torch.testing.assert_close(compiled.buffers[name], value, rtol=1e-3, atol=1e-4)
 
 
 def test_samples_that_are_not_augmented_stay_as_they_are():
