@@ -9,7 +9,7 @@ import pytest
 import yaml
 from running import CONFIG, clone, edit, planned
 
-from amun_steps import data, plan
+from amun_steps import calibration, data, plan
 from amun_steps.experiment import Stage
 from amun_steps.steps import RECEIPT, InputError
 
@@ -199,13 +199,13 @@ def test_a_stage_of_which_a_part_is_unknown_is_a_lower_bound(jobs):
 
 
 def test_a_calibration_is_a_positive_time_of_everything(jobs, whole, monkeypatch):
-    monkeypatch.setattr(plan, "SECONDS", 0.02)
-    monkeypatch.setattr(plan, "TEST", 100)
+    monkeypatch.setattr(calibration, "SECONDS", 0.02)
+    monkeypatch.setattr(calibration, "TEST", 100)
     sizes = plan.Sizes(TRAIN, TEST, (1, 8, 8), 10)
     (job,) = of(jobs, "originals")
     context = json.loads(plan.work_of(job, plan.stage_of(job, whole), sizes).context)
     for trades in (None, {"beta": 6.0, "epsilon": 0.1, "steps": 2, "step_size": 0.05}):
-        for what in plan.MEASURES:
+        for what in calibration.MEASURES:
             seconds = plan.measure(what, json.dumps(context | {"forget": FORGET, "trades": trades}))
             assert 0 < seconds < math.inf
 
