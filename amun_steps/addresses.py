@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).parent
+STORE = Path("results/store")
 # These decide where results lie and how they are recorded, never what they are, so no address covers them.
 NOT_IN_ADDRESSES = frozenset({"amun_steps.addresses", "amun_steps.steps", "amun_steps.store"})
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

@@ -3,13 +3,22 @@
 import ast
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pydantic
 import yaml
 
 from amun_steps.addresses import PACKAGE, module_file
+
+TYPES = {"Sequence": Sequence} | {
+    name: getattr(pydantic, name) for name in ("PositiveInt", "PositiveFloat", "NonNegativeInt", "NonNegativeFloat")
+}
+"""What a parameter of a network, method, attack or reader may be annotated with, beside Python's own types."""
 
 SCHEMA = PACKAGE.parent / "workflow" / "schemas" / "config.schema.yaml"
 
@@ -24,6 +33,9 @@ def check(config: Mapping[str, Any]) -> None:
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(config))
     if error is not None:
         raise ConfigError(_explain(error))
+    for key, value in _leaves(config):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{key}: found {value}, expected a finite number")
     for name, dataset in config["datasets"].items():
         parameters = {key: value for key, value in dataset.items() if key != "source"}
         _calls(f"datasets.{name}", "source", "datasets", dataset["source"], "read", parameters)
@@ -33,7 +45,7 @@ def check(config: Mapping[str, Any]) -> None:
         )
     for name, method in config["methods"].items():
         module = method.get("module", name)
-        _calls(f"methods.{name}", "module", "methods", module, "unlearn", method.get("grid", {}))
+        _calls(f"methods.{name}", "module", "methods", module, "unlearn", method.get("grid", {}), lists=True)
         adversarial = "adversarial" in method_needs(module)
         for key in ("attack", "transferred"):
             if key in method and not adversarial:
@@ -49,6 +61,13 @@ def check(config: Mapping[str, Any]) -> None:
         _known(f"{at}.unlearning", experiment["unlearning"], config["unlearning"])
         for role in ("originals", "references", "retrained"):
             _known(f"{at}.{role}.training", experiment[role]["training"], config["training"])
+            recipe = experiment[role]["training"]
+            can_normalise = "batch_norm" in _signature(f"amun_steps.models.{experiment['network']['name']}", "build")
+            if "clipping" in config["training"][recipe] and can_normalise and network.get("batch_norm", True):
+                raise ConfigError(
+                    f"{at}.network: '{recipe}' clips spectral norms, which batch normalisation would scale up again;"
+                    " set batch_norm: false"
+                )
         for key in ("forget", "methods"):
             for value in experiment[key]:
                 _known(f"{at}.{key}", value, config[key])
@@ -77,6 +96,27 @@ def check(config: Mapping[str, Any]) -> None:
         for key in ("methods", "forget"):
             for value in table[key]:
                 _known(f"tables.{name}.{key}", value, config["experiments"][table["experiment"]][key])
+        able = [[m for m in table["methods"] if _can(config, m, access)] for access in table["access"]]
+        if not any(able) or (table.get("access_in") == "columns" and min(map(len, able)) < len(table["methods"])):
+            raise ConfigError(
+                f"tables.{name}.methods: found methods that need D_R with the access without_remain; take them out, or"
+                " that access"
+            )
+
+
+def _can(config: Mapping[str, Any], method: str, access: str) -> bool:
+    """Whether a method of the config can do with this access."""
+    return access == "with_remain" or "remain" not in method_needs(config["methods"][method].get("module", method))
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """All values in nested mappings and lists, with their dotted keys."""
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else None
+    if items is None:
+        yield key, value
+    else:
+        for name, part in items:
+            yield from _leaves(part, f"{key}.{name}".lstrip("."))
 
 
 FIGURES = {
@@ -99,6 +139,9 @@ def _check_figure(at: str, figure: Mapping[str, Any], config: Mapping[str, Any])
     for key in keys:
         if key not in figure:
             raise ConfigError(f"{at}: lacks the key '{key}' that '{figure['kind']}' needs")
+    if "forget" in figure and isinstance(figure["forget"], str) != (figure["kind"] == "fine_tuning"):
+        wanted = "the name of one family" if figure["kind"] == "fine_tuning" else "a list of families"
+        raise ConfigError(f"{at}.forget: found {json.dumps(figure['forget'])}, expected {wanted} of forget sets")
     pairs = figure.get("of", [figure])
     for number, pair in enumerate(pairs):
         where = f"{at}.of.{number}" if "of" in figure else at
@@ -120,6 +163,11 @@ def _check_figure(at: str, figure: Mapping[str, Any], config: Mapping[str, Any])
     for key in set(named) & set(figure):
         for value in figure[key] if isinstance(figure[key], list) else [figure[key]]:
             _known(f"{at}.{key}", value, named[key])
+    for key in ("clipping", "trades"):
+        if "recipe" in figure and key in config["training"][figure["recipe"]]:
+            raise ConfigError(f"{at}.recipe: '{figure['recipe']}' has {key}, which fine-tuning here does without")
+    if "access" in figure and not _can(config, figure["method"], figure["access"]):
+        raise ConfigError(f"{at}.access: '{figure['method']}' needs D_R; expected with_remain")
     for method in figure.get("adaptive", ()):
         if "adversarial" not in method_needs(config["methods"][method].get("module", method)):
             raise ConfigError(f"{at}.adaptive: '{method}' uses no adversarial examples; take it out")
@@ -134,21 +182,45 @@ def _known(key: str, value: str, allowed: Iterable[str]) -> None:
         raise ConfigError(f"{key}: found the name '{value}', expected one of {_names(value, allowed)}")
 
 
-def _calls(key: str, chooser: str, package: str, module: str, function: str, parameters: Mapping[str, Any]) -> None:
+def _calls(
+    key: str,
+    chooser: str,
+    package: str,
+    module: str,
+    function: str,
+    parameters: Mapping[str, Any],
+    *,
+    lists: bool = False,
+) -> None:
     """Raise ConfigError unless `parameters`, found at `key`, are what the chosen module's function takes.
 
-    `chooser` is the key beside them, or in them, that chose the module.
+    `chooser` is the key beside them, or in them, that chose the module. lists: each is a list of values to try.
     """
     where = key if key.startswith("methods") else f"{key.removesuffix('.parameters')}.{chooser}"
     _known(where, module, modules(package))
-    allowed, required = _signature(f"amun_steps.{package}.{module}", function)
-    for name in parameters:
+    allowed = _signature(f"amun_steps.{package}.{module}", function)
+    for name, values in parameters.items():
         if name not in allowed:
-            expected = f"expected one of {_names(name, allowed)}" if allowed else f"'{module}' has none"
+            expected = f"expected one of {_names(name, allowed)}" if allowed else f"'{module}' has no keyword-only one"
             raise ConfigError(f"{key}: unknown parameter '{name}', {expected}")
-    for name in required:
-        if name not in parameters:
+        for value in values if lists else [values]:
+            _typed(f"{key}{'.grid' * lists}.{name}", value, allowed[name].annotation)
+    for name, parameter in allowed.items():
+        if parameter.required and name not in parameters:
             raise ConfigError(f"{key}: lacks the parameter '{name}' that '{module}' needs")
+
+
+def _typed(key: str, value: Any, annotation: str) -> None:
+    """Raise ConfigError unless `value`, found at `key`, is what the parameter is annotated with."""
+    try:
+        hint = eval(annotation, dict(TYPES))  # of this project's own source
+    except NameError:  # a type that only the module itself knows
+        return
+    try:
+        pydantic.TypeAdapter(hint).validate_python(value, strict=True)
+    except pydantic.ValidationError as error:
+        what = error.errors()[0]["msg"].removeprefix("Input should be ")
+        raise ConfigError(f"{key}: found {json.dumps(value)}, expected {what} ({annotation})") from None
 
 
 def _names(value: str, allowed: Iterable[str]) -> str:
@@ -174,6 +246,13 @@ def _explain(error: jsonschema.ValidationError) -> str:
     return f"{key}: found {found}, expected {allowed or error.message}"
 
 
+def _syntax(path: Path) -> list[ast.stmt]:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8")).body
+    except SyntaxError as error:
+        raise ConfigError(f"{path}, line {error.lineno}: {error.msg}") from None
+
+
 def modules(package: str) -> list[str]:
     """The names that a config may use for modules of `amun_steps.<package>`."""
     return sorted(p.stem for p in (PACKAGE / package).glob("*.py") if p.stem != "__init__")
@@ -185,17 +264,32 @@ def method_needs(method: str) -> tuple[str, ...]:
     Read from its syntax, since importing it would import torch. Raises ConfigError where it declares nothing.
     """
     path = module_file(f"amun_steps.methods.{method}")
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in _syntax(path):
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "NEEDS":
-            return ast.literal_eval(node.value)
+            try:
+                needs = ast.literal_eval(node.value)
+            except ValueError:
+                needs = None
+            if isinstance(needs, tuple) and set(needs) <= {"remain", "adversarial"}:
+                return needs
     raise ConfigError(f'{path}: lacks NEEDS = (...), a tuple of "remain" and "adversarial", whichever the method needs')
 
 
-def _signature(module: str, function: str) -> tuple[list[str], list[str]]:
-    """All keyword-only parameters of a module's function, and those that have no default, from its syntax."""
+@dataclass(frozen=True)
+class Parameter:
+    """What the source says of a parameter: its annotation, as text, and whether it has no default."""
+
+    annotation: str
+    required: bool
+
+
+def _signature(module: str, function: str) -> dict[str, Parameter]:
+    """The keyword-only parameters of a module's function, by name, from its syntax."""
     path = module_file(module)
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in _syntax(path):
         if isinstance(node, ast.FunctionDef) and node.name == function:
-            names = [a.arg for a in node.args.kwonlyargs]
-            return names, [n for n, default in zip(names, node.args.kw_defaults, strict=True) if default is None]
+            return {
+                a.arg: Parameter(ast.unparse(a.annotation) if a.annotation else "object", default is None)
+                for a, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+            }
     raise ConfigError(f"{path}: lacks the function '{function}'; see the folder's __init__.py")

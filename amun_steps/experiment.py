@@ -12,9 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from amun_steps.addresses import address, canonical, fingerprint
+from amun_steps.addresses import STORE, address, canonical, fingerprint
 from amun_steps.config import check, method_needs
-from amun_steps.store import STORE
 
 ACCESS = ("with_remain", "without_remain")
 

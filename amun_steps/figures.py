@@ -119,7 +119,7 @@ def draw_confidence(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -
     """
     outputs, dataset, forget = files[0]
     labels, train = load_labels(dataset)
-    chosen = load_forget(forget)[0]
+    chosen = load_forget(forget, train)[0]
     with h5py.File(outputs) as file:
         phi = confidence(file["logits"][0].astype(np.float64), labels)
     axis.set(xlabel=r"Confidence $\phi$ (log odds)", ylabel="Density")

@@ -46,7 +46,7 @@ def finetune(
     """
     where, data = device(), load(dataset)
     first = stacks.load([originals], where)
-    forgotten = load_forget(forget)[0]
+    forgotten = load_forget(forget, data.train)[0]
     rows = np.flatnonzero(forgotten)
     images, labels = images_on(data, where), torch.from_numpy(data.labels)
     members, pool = [], [images]

@@ -21,20 +21,17 @@ from typing import Any
 
 import h5py
 import torch
-import yaml
 
 from amun_steps import stack as stacks
-from amun_steps.addresses import canonical
+from amun_steps.addresses import STORE, canonical
 from amun_steps.calibration import measure
-from amun_steps.config import ConfigError
 from amun_steps.experiment import Plan, Stage
 from amun_steps.finetune import PANELS, SETS
 from amun_steps.fit import Samples
 from amun_steps.grid import choices, part_of
 from amun_steps.methods import Request
 from amun_steps.steps import InputError, device_name, main, read_receipt
-from amun_steps.store import STORE
-from amun_steps.views import load
+from amun_steps.views import load_file
 
 PASSES = {
     "pgd": lambda parameters: {"attack": parameters["steps"]},
@@ -86,16 +83,6 @@ def read_jobs(config: Path) -> list[Job]:
         )
         jobs.append(Job(rule, inputs, outputs, wildcards, resources, fields["output"] in to_do))
     return jobs
-
-
-def load_plan(config: Path) -> Plan:
-    """The stages of a config, also those that only a figure shows. Raises InputError for what is wrong with it."""
-    try:
-        return load(yaml.safe_load(config.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise InputError(f"{config}: {error.strerror}") from None
-    except (yaml.YAMLError, ConfigError) as error:
-        raise InputError(f"{config}: {error}") from None
 
 
 def stage_of(job: Job, plan: Plan) -> Stage | None:
@@ -418,7 +405,7 @@ def plan(config: Path) -> None:
 
     Raises InputError for a config that is not there or is wrong.
     """
-    stages, jobs = load_plan(config), read_jobs(config)
+    stages, jobs = load_file(config), read_jobs(config)
     print(report(jobs, costs_of(jobs, stages)))
 
 

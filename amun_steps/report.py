@@ -7,10 +7,12 @@ import subprocess
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import yaml
 
-from amun_steps.runs import TYPES
+from amun_steps.runs import read_runs
 from amun_steps.steps import Output, main, read_receipt, step
 from amun_steps.store import artifacts
 
@@ -35,7 +37,7 @@ def report(
     captions: list[str],
     claims: Path,
     runs: list[Path],
-    config: Path,
+    config: dict[str, Any],
     store: str,
     output: Output,
 ) -> None:
@@ -49,7 +51,7 @@ def report(
         ("Figures", "\n".join(map(_figure, figures, captions))),
         ("Claims", _claims(pd.read_csv(claims))),
         ("Runtime", _runtime(Path(store))),
-        ("Config", f"<p>{html.escape(str(config))}</p><pre>{html.escape(config.read_text(encoding='utf-8'))}</pre>"),
+        ("Config", f"<pre>{html.escape(yaml.safe_dump(config, sort_keys=False, width=120))}</pre>"),
         ("Provenance", _provenance(runs)),
     ]
     links = " · ".join(f'<a href="#{title.lower()}">{title}</a>' for title, _ in sections)
@@ -94,10 +96,14 @@ def _figure(path: Path, caption: str) -> str:
 
 def _claims(claims: pd.DataFrame) -> str:
     held = {"True": '<span class="held">held</span>', "False": '<span class="failed">failed</span>'}
-    shown = claims.assign(held=claims.held.astype(str).map(lambda value: held.get(value, "cannot be said")))
+    text = claims.select_dtypes(include=["object", "string"]).columns.difference(["held"])
+    shown = claims.assign(
+        held=claims.held.astype(str).map(lambda value: held.get(value, "cannot be said")),
+        **{name: claims[name].map(html.escape, na_action="ignore") for name in text},
+    )
     counts = claims.held.astype(str).value_counts()
-    text = f"<p>{counts.get('True', 0)} of {len(claims)} held, {counts.get('False', 0)} failed.</p>"
-    return text + '<div class="wide text">' + _html(shown, escape=False) + "</div>"
+    sentence = f"<p>{counts.get('True', 0)} of {len(claims)} held, {counts.get('False', 0)} failed.</p>"
+    return sentence + '<div class="wide text">' + _html(shown, escape=False) + "</div>"
 
 
 def _html(rows: pd.DataFrame, escape: bool = True) -> str:
@@ -141,7 +147,7 @@ def _provenance(runs: Sequence[Path]) -> str:
         " FILE</code> says what made one, back to the data.</p>"
     ]
     for path in runs:
-        rows = pd.read_csv(path, dtype=TYPES)[columns]
+        rows = read_runs(path)[columns]
         parts.append(f"<details><summary>{path.stem}: {len(rows)} runs</summary>")
         parts.append('<div class="wide">' + _html(rows) + "</div></details>")
     return "\n".join(parts)

@@ -12,7 +12,13 @@ FAMILY = ["experiment", "forget"]
 NUMBERS = (*GAP_METRICS, "ft_auc", "mis")
 TEXT = ("experiment", "dataset", "architecture", "method", "access", "forget", "hyperparameters", "address")
 # text stays text: an address such as 012345678901 or 12e345678901 is no number, and a method may be called NA
-TYPES = dict.fromkeys(TEXT, str) | dict.fromkeys(("original", "run"), "Int64")
+_TYPES = dict.fromkeys(TEXT, str) | dict.fromkeys(("original", "run"), "Int64")
+
+
+def read_runs(path: Path) -> pd.DataFrame:
+    """The rows of a run file (see `amun_steps.score`) or of a view of runs."""
+    runs = pd.read_csv(path, dtype=_TYPES, keep_default_na=False, na_values=[""])
+    return runs.fillna({"access": ""}) if "access" in runs else runs
 
 
 def collect(paths: Sequence[Path]) -> pd.DataFrame:
@@ -26,15 +32,16 @@ def collect(paths: Sequence[Path]) -> pd.DataFrame:
     """
     parts = []
     for path in paths:
-        part = pd.read_csv(path, dtype=TYPES, keep_default_na=False, na_values=[""])
-        missing = [name for name in (*FAMILY, "method", "access", "set", *NUMBERS, "diverged") if name not in part]
+        part = read_runs(path)
+        needed = (*FAMILY, "method", "access", "set", *NUMBERS, "diverged")
+        missing = [name for name in needed if name not in part]
         if missing:
             raise ValueError(
                 f"{path}: not a run file: lacks the columns {', '.join(missing)}; found {', '.join(part)};"
                 " score its models again"
             )
         parts.append(part)
-    runs = pd.concat(parts, ignore_index=True).fillna({"access": ""})
+    runs = pd.concat(parts, ignore_index=True)
     standard = runs[runs.method == "retrained"].groupby([*FAMILY, "set"])[list(NUMBERS)].mean()
     keys = pd.MultiIndex.from_frame(runs[[*FAMILY, "set"]])
     if not keys.isin(standard.index).all():

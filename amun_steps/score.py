@@ -51,7 +51,7 @@ def score(
     are not finite has diverged: a row that says so, without metrics.
     """
     judge = load_judge(dataset, signals, signal, gamma)
-    sets = load_forget(forget)
+    sets = load_forget(forget, judge.train)
     rows, membership = [], []
     for path in outputs:
         with h5py.File(path) as file:
@@ -64,6 +64,7 @@ def score(
                 rows.append(
                     known
                     | {"set": which, "hyperparameters": choice, "diverged": not np.isfinite(logits[model]).all()}
+                    | {"rmia_ties": 100 * _ties(scored)}
                     | judge.metrics(logits[model], scored, sets[which])
                     | _mis(logits[model], judge.labels, judge.train, sets[which], draws)
                 )
@@ -74,6 +75,16 @@ def score(
     for name in ("original", "run"):
         table[name] = table[name].map(lambda n: "" if n < 0 else n)
     table[list(COLUMNS)].to_csv(runs, index=False, float_format="%.6f", lineterminator="\n")
+
+
+def _ties(scores: np.ndarray) -> float:
+    """The share of samples that have the most frequent of (N,) RMIA scores: where it is large, AUCs say little.
+
+    NaN for a diverged model.
+    """
+    if np.isnan(scores).any():
+        return float("nan")
+    return np.unique(scores, return_counts=True)[1].max() / len(scores)
 
 
 def _mis(logits: np.ndarray, labels: np.ndarray, train: np.ndarray, forget: np.ndarray, draws) -> dict[str, float]:
@@ -87,7 +98,7 @@ COLUMNS = (
     *("experiment", "dataset", "architecture", "method", "access", "forget", "fraction", "set", "original", "run"),
     *("hyperparameters", "unlearn_accuracy", "retain_accuracy", "test_accuracy", "ft_auc", "fr_auc", "rt_auc"),
     *("tpr_at_1_fpr", "tpr_at_0.1_fpr", "mis", "mis_correctness", "mis_entropy", "mis_modified_entropy"),
-    *("mis_probabilities", "diverged", "seed", "address"),
+    *("mis_probabilities", "rmia_ties", "diverged", "seed", "address"),
 )
 """The columns of a run file, in order."""
 

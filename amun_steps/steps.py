@@ -38,6 +38,10 @@ Partial = Annotated[Path | None, "partial"]
 output. It outlives a step that is interrupted, so the next attempt finds it, and is gone when the step is done."""
 
 
+_planned_code: str | None = None
+"""The fingerprint of `--planned-code`: of all code of the job's stage, also of modules that are chosen by name."""
+
+
 class InputError(ValueError):
     """Something that a person gave is wrong. The message says what and what to do; a command line prints it alone."""
 
@@ -121,7 +125,7 @@ def _receipt(function, given, outputs, path: Path, file: Path, began: datetime, 
         "step": f"{module}.{function.__name__}",
         "parameters": parameters,
         "inputs": [{"path": p.as_posix(), "sha256": _recorded_sha256(p)} for p in inputs],
-        "code": fingerprint([module]) if module_file(module) else None,
+        "code": _planned_code or (fingerprint([module]) if module_file(module) else None),
         "sha256": sha256(file),
         "bytes": file.stat().st_size,
         "versions": {"python": platform.python_version(), **_versions()},
@@ -201,11 +205,13 @@ def _check_code(arguments: list[str]) -> list[str]:
         return arguments
     at = arguments.index("--planned-code")
     modules, planned = arguments[at + 1 : at + 3]
+    global _planned_code
     if fingerprint(modules.split(",")) != planned:
         raise SystemExit(
             f"the code of {modules} has changed since this run of the workflow was planned; its result would lie at an"
             " address that is not its own: start the workflow again"
         )
+    _planned_code = planned
     return arguments[:at] + arguments[at + 3 :]
 
 

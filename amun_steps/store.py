@@ -10,13 +10,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from amun_steps.steps import RECEIPT, main, read_receipt, sha256
-
-STORE = Path("results/store")
+from amun_steps.addresses import STORE
+from amun_steps.steps import RECEIPT, InputError, main, read_receipt, sha256
+from amun_steps.views import load_file
 
 
 def artifacts(store: Path) -> list[Path]:
-    """All artifacts in a store, in the order of their paths; not their receipts, nor what a killed step left."""
+    """All artifacts in a store, in the order of their paths; not their receipts, nor what a killed step left.
+
+    Raises InputError for a store that is not there.
+    """
+    if not store.is_dir():
+        raise InputError(f"{store}: found no such folder; give the store's with --store, or start where results/ lies")
     files = (p for p in store.rglob("*") if p.is_file() and not p.name.startswith("."))
     return sorted(p for p in files if not _is_receipt(p))
 
@@ -37,10 +42,15 @@ def why(path: Path) -> None:
     _tell(path, 0, set())
 
 
-def _tell(path: Path, depth: int, told: set[Path]) -> None:
-    receipt, indent = read_receipt(path), "  " * depth
+def _receipt_of(path: Path) -> dict[str, Any]:
+    receipt = read_receipt(path)
     if receipt is None:
-        raise SystemExit(f"{path}: found no receipt {path.name + RECEIPT} beside it: not an artifact of this store")
+        raise InputError(f"{path}: found no receipt {path.name + RECEIPT} beside it: not an artifact of this store")
+    return receipt
+
+
+def _tell(path: Path, depth: int, told: set[Path]) -> None:
+    receipt, indent = _receipt_of(path), "  " * depth
     print(f"{indent}{path}")
     if path in told:
         print(f"{indent}  (see above)")
@@ -55,7 +65,7 @@ def _tell(path: Path, depth: int, told: set[Path]) -> None:
 
 def diff(a: Path, b: Path) -> None:
     """Say in what two artifacts' receipts differ: parameters, inputs, code, versions, device and bytes."""
-    left, right = (_flat(read_receipt(path) or {}) for path in (a, b))
+    left, right = (_flat(_receipt_of(path)) for path in (a, b))
     for name in sorted(left.keys() | right.keys()):
         if left.get(name) != right.get(name):
             print(f"{name}:\n  - {left.get(name)}\n  + {right.get(name)}")
@@ -84,14 +94,11 @@ def verify(store: Path = STORE) -> None:
 
 
 def gc(*configs: Path, store: Path = STORE, delete: bool = False) -> None:
-    """List what no stage of `configs` names, with its size; with --delete, delete it."""
-    import yaml
-
-    from amun_steps.views import load
-
+    """List what no stage of `configs`, with the code as it is now, names, with its size; with --delete, delete it."""
     if not configs:
-        raise SystemExit("gc: name the configs whose results are to stay, such as config/quickstart.yaml")
-    plans = [load(yaml.safe_load(path.read_text(encoding="utf-8"))) for path in configs]
+        raise InputError("gc: name the configs whose results are to stay, such as config/quickstart.yaml")
+    artifacts(store)  # is it there?
+    plans = [load_file(path) for path in configs]
     unwanted = list(_unwanted(store, {slug for plan in plans for slug in plan.stages}))
     sizes = [sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) for folder in unwanted]
     for folder, size in zip(unwanted, sizes, strict=True):

@@ -7,7 +7,7 @@ import numpy as np
 
 from amun_steps.data import load_labels, write_arrays
 from amun_steps.seeds import seed_of
-from amun_steps.steps import Output, main, step
+from amun_steps.steps import InputError, Output, main, step
 
 
 @step
@@ -15,32 +15,58 @@ def forget(*, dataset: Path, name: str, fraction: float, sets: int, seed: int, o
     """Draw `sets` random forget sets of `fraction` of the training samples, and one more that only tuning sees.
 
     Writes `forget` (sets + 1, N) bool; the last row is the tuning set (paper, Appendix C). The sets are drawn
-    independently of each other.
+    independently of each other. Raises InputError for a fraction that leaves nothing to forget or nothing to keep.
     """
     _, train = load_labels(dataset)
     members = np.flatnonzero(train)
+    size = round(fraction * len(members))
+    if not 0 < size < len(members):
+        raise InputError(
+            f"forget.{name}.fraction: found {fraction}, which is {size} of {len(members)} training samples; expected a"
+            " share that leaves at least one to forget and one to keep"
+        )
     chosen = np.zeros((sets + 1, len(train)), dtype=bool)
     for row, which in enumerate([*range(sets), "tuning"]):
         generator = np.random.default_rng(seed_of(seed, "forget", name, which))
-        chosen[row, generator.choice(members, round(fraction * len(members)), replace=False)] = True
+        chosen[row, generator.choice(members, size, replace=False)] = True
     write_arrays(output, {"forget": chosen})
 
 
-def load_forget(path: Path) -> np.ndarray:
-    """(sets + 1, N) bool: the forget sets in an HDF5 file; the last row is the tuning set."""
+def load_forget(path: Path, train: np.ndarray) -> np.ndarray:
+    """(sets + 1, N) bool: the forget sets in an HDF5 file; the last row is the tuning set.
+
+    train: (N,) bool, the training samples. Raises InputError for a file that somebody made by hand and that has
+    something else, such as the numbers of samples, or test samples.
+    """
     with h5py.File(path) as file:
-        return file["forget"][:]
+        found = file["forget"][:]
+    if found.dtype != bool or found.ndim != 2 or found.shape[1] != len(train):
+        raise InputError(f"{path}: found forget {found.shape} {found.dtype}, expected (sets, {len(train)}) bool")
+    wrong = np.argwhere(found & ~train)
+    if len(wrong):
+        which, sample = wrong[0]
+        raise InputError(
+            f"{path}: forget set {which} has sample {sample}, which is a test sample; only those of the"
+            " training set can be forgotten"
+        )
+    return found
 
 
 @step
 def requests(*, dataset: Path, name: str, fraction: float, requests: int, sets: int, seed: int, output: Output) -> None:
     """Draw `sets` random sequences of `requests` disjoint sets, each of `fraction` of the training samples (6.3).
 
-    Writes `requests` (sets, requests, N) bool.
+    Writes `requests` (sets, requests, N) bool. Raises InputError for a fraction that leaves nothing to forget, or for
+    requests that leave nothing to keep.
     """
     _, train = load_labels(dataset)
     members = np.flatnonzero(train)
     size = round(fraction * len(members))
+    if not 0 < requests * size < len(members):
+        raise InputError(
+            f"requests.{name}: found {requests} requests of {fraction}, each {size} of {len(members)} training samples;"
+            " expected requests of at least one sample that leave at least one to keep"
+        )
     chosen = np.zeros((sets, requests, len(train)), dtype=bool)
     for row in range(sets):
         generator = np.random.default_rng(seed_of(seed, "requests", name, row))

@@ -78,9 +78,10 @@ def summarise(runs: pd.DataFrame, layout: Layout) -> pd.DataFrame:
 
     `runs` is what `collect` gives for one experiment. Columns: method, access, then for each group
     `<group>_<metric>_mean`, `_std` (both in percent) and `_count` for each of `layout.metrics`, and
-    `<group>_diverged`. The std is the sample's (over n - 1; NaN for one run), the count that of the runs behind the
-    mean. A diverged run has no metrics: it is in no mean and no count, but in `<group>_diverged`. Raises ValueError
-    for runs of several experiments and for a row without runs.
+    `<group>_diverged` and `<group>_rmia_ties`, the most that `amun_steps.score` found. The std is the sample's (over
+    n - 1; NaN for one run), the count that of the runs behind the mean. A diverged run has no metrics: it is in no mean
+    and no count, but in `<group>_diverged`. Raises ValueError for runs of several experiments and for a row without
+    runs.
     """
     experiments = runs.experiment.unique()
     if len(experiments) > 1:
@@ -101,6 +102,7 @@ def summarise(runs: pd.DataFrame, layout: Layout) -> pd.DataFrame:
                     f"{group.name}_{metric}_count": len(values),
                 }
             line[f"{group.name}_diverged"] = int(chosen.diverged.sum())
+            line[f"{group.name}_rmia_ties"] = chosen.rmia_ties.max()
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -208,6 +210,12 @@ def caption(summary: pd.DataFrame, layout: Layout) -> str:
         " Hyperparameters were tuned once, on a forget set of their own, by the Avg. Gap with FT AUC. RMIA had"
         f" {layout.references} reference models."
     )
+    ties = summary.filter(like="_rmia_ties").max(axis=None)
+    if ties > 50 and {"ft_auc", "fr_auc"} & {*layout.metrics, layout.mia}:
+        text += (
+            f" RMIA gave one score to up to {ties:.0f}% of the samples of a model, so that its AUC says little here: a"
+            " lower rmia.gamma tells more of them apart."
+        )
     if summary.filter(like="_diverged").to_numpy().any():
         text += " † Some runs diverged: they are in no mean, and are counted in the CSV."
     return text

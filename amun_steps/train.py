@@ -71,7 +71,7 @@ def retrained(
 ) -> None:
     """Train `count` models on D_R = D - D_F for forget set `set` (the last one is tuning's): the gold standard."""
     data = load(dataset)
-    remain = data.train & ~load_forget(forget)[set]
+    remain = data.train & ~load_forget(forget, data.train)[set]
     names = [("retrained", forget_name, set, k) for k in range(count)]
     trained, losses = _train(data, [remain] * count, names, training, stack, partial)
     numbers = {"original": [-1] * count, "set": [set] * count, "run": range(count), "seed": _seeds(training, names)}

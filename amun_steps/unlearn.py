@@ -79,7 +79,7 @@ class Unlearner:
         self.data: Dataset = load(dataset)
         self.device = device()
         self.originals = stacks.load([originals], self.device)
-        self.forget = load_forget(forget)
+        self.forget = load_forget(forget, self.data.train)
         self.adversarial = adversarial
         self.images = images_on(self.data, self.device)
         self.labels = torch.from_numpy(self.data.labels)

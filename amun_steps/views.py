@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from amun_steps import experiment as experiments
+from amun_steps.config import ConfigError
 from amun_steps.experiment import Plan, Stage, adversarial, continuous, finetuned
+from amun_steps.steps import InputError
 
 
 def load(config: Mapping[str, Any]) -> Plan:
@@ -15,6 +19,16 @@ def load(config: Mapping[str, Any]) -> Plan:
     for name in config["figures"]:
         figure(plan, name)
     return plan
+
+
+def load_file(path: Path) -> Plan:
+    """The plan of the config in a YAML file. Raises InputError, naming the file, for what is wrong with it."""
+    try:
+        return load(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, ConfigError) as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -142,8 +156,9 @@ def _requests(
                 curves[f"{method}_adaptive"] = [(again, "requests.csv")]
             once = continuous(plan, experiment, method, access, requests, tuned_on, "")
             curves[method] = [(once, "requests.csv")]
-        for metric in show:
-            found.add("requests", title, curves, metric)
+        if curves:
+            for metric in show:
+                found.add("requests", title, curves, metric)
 
 
 def _confidence(plan: Plan, found: _Panels, experiment: str, family: str, models: Stage, file: str, title: str) -> None:

@@ -1,6 +1,7 @@
 """A wrong config stops before anything is computed, with one message: the key, what was found, what is allowed."""
 
 import inspect
+import math
 import subprocess
 import sys
 from copy import deepcopy
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from amun_steps import config as config_module
-from amun_steps import experiment, views
+from amun_steps import views
 from amun_steps.config import ConfigError
 
 REPOSITORY = Path(__file__).parent.parent
@@ -78,33 +79,82 @@ WRONG = [
     ("training.scratch.clipping", {"bound": 1.0}, "training.scratch.clipping: lacks the key 'every'", ""),
     ("training.scratch.trades", {"beta": 6.0}, "training.scratch.trades: lacks the key", ""),
     ("rmia.gamma", 0.5, "rmia.gamma: found 0.5", "a number from 1"),
+    ("figures.fig1.forget", ["random10"], 'figures.fig1.forget: found ["random10"], expected the name of one', ""),
+    ("figures.fig5.forget", "random10", 'figures.fig5.forget: found "random10", expected a list', ""),
+    ("figures.fig5.forget", [], "figures.fig5.forget: found []", "at least one"),
+    ("figures.fig1.forget", None, "figures.fig1.forget: found null", "family of forget sets"),
+    ("training.scratch.weight_decay", math.nan, "training.scratch.weight_decay: found nan", "a finite number"),
+    ("training.scratch.learning_rate", math.inf, "training.scratch.learning_rate: found inf", "a finite number"),
+    ("training.scratch.clipping", {"bound": 1.0, "every": 9}, "experiments.digits.network: 'scratch' clips", "false"),
+    ("training.scratch.compile", "yes", 'training.scratch.compile: found "yes"', "true or false"),
+    ("tuning.learning_rate", [0.1, 0.1], "tuning.learning_rate: found [0.1, 0.1]", "different"),
+    ("attacks.pgd50.parameters.steps", "50", 'attacks.pgd50.parameters.steps: found "50"', "a valid integer"),
+    ("attacks.pgd50.parameters.steps", 0, "attacks.pgd50.parameters.steps: found 0", "greater than 0"),
+    (
+        "attacks.pgd50.parameters.relative_step",
+        -1,
+        "attacks.pgd50.parameters.relative_step: found -1",
+        "greater than 0",
+    ),
+    ("attacks.pgd50.parameters.restart", "no", 'attacks.pgd50.parameters.restart: found "no"', "a valid boolean"),
+    ("experiments.digits.network.width", "wide", 'experiments.digits.network.width: found "wide"', "a valid integer"),
+    ("experiments.digits.network.strides", 2, "experiments.digits.network.strides: found 2", "a valid list"),
+    ("experiments.digits.network.strides", [0], "experiments.digits.network.strides: found [0]", "greater than 0"),
+    (
+        "methods.amun_salun.grid.include_forget",
+        ["yes"],
+        'methods.amun_salun.grid.include_forget: found "yes"',
+        "boolean",
+    ),
 ]
 
 
 def test_the_good_config_is_good():
-    assert len(experiment.load(GOOD).scored) == 5
+    assert len(views.load(GOOD).scored) == 5
 
 
 @pytest.mark.parametrize(("path", "value", "begins", "contains"), WRONG, ids=[f"{p}={v}" for p, v, *_ in WRONG])
 def test_a_mistake_is_named(path, value, begins, contains):
     with pytest.raises(ConfigError) as caught:
-        experiment.load(changed(path, value))
+        views.load(changed(path, value))
     assert str(caught.value).startswith(begins)
     assert contains in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_figure_s_method_can_do_with_its_access():
+    config = changed("figures.fig5.method", "ft")
+    config["figures"]["fig5"]["access"] = "without_remain"
+    with pytest.raises(ConfigError, match=r"^figures.fig5.access: 'ft' needs D_R; expected with_remain"):
+        views.load(config)
+
+
+@pytest.mark.parametrize("changes", [{"methods": ["ft"]}, {"access_in": "columns"}])
+def test_a_table_has_a_row_and_no_empty_cell(changes):
+    config = changed("tables.table1.access", ["without_remain"])
+    config["tables"]["table1"] |= changes
+    with pytest.raises(ConfigError, match=r"^tables.table1.methods: found methods that need D_R"):
+        views.load(config)
+
+
+def test_requests_of_methods_that_need_all_data_have_no_empty_panel():
+    config = changed("figures.fig2.methods", ["ft"])
+    config["figures"]["fig2"]["adaptive"] = []
+    panels = views.figure(views.load(config), "fig2").stage.parameters["panels"]
+    assert [panel["title"] for panel in panels] == ["with $D_R$"] * 2
 
 
 def test_transferred_examples_need_another_original():
     config = changed("methods.amun_salun.transferred", True)
     config["experiments"]["digits"]["originals"]["count"] = 1
     with pytest.raises(ConfigError, match=r"^experiments.digits.originals.count: found 1, expected at least 2"):
-        experiment.load(config)
+        views.load(config)
 
 
 def test_requests_that_are_more_than_the_training_set_are_an_error():
     config = changed("requests.two_of_5.fraction", 0.6)
     with pytest.raises(ConfigError, match=r"^requests.two_of_5: found 2 requests of 0.6, expected at most 1 in all"):
-        experiment.load(config)
+        views.load(config)
 
 
 def test_the_keys_of_a_figure_are_what_its_plan_takes():
@@ -128,16 +178,16 @@ def test_snakemake_stops_with_the_message_before_any_job(tmp_path):
 @pytest.mark.parametrize("name", ["quickstart.yaml", "fashion.yaml", "config.yaml"])
 def test_the_configs_that_come_with_the_project_are_right(name):
     config = yaml.safe_load((REPOSITORY / "config" / name).read_text())
-    plan = experiment.load(config)
+    plan = views.load(config)
     assert {s.method for s in plan.scored} == {"retrained", "original", *config["methods"]}
 
 
 def test_a_stage_s_address_covers_what_it_builds_on():
     """A changed recipe moves everything but the data; a changed method moves only its own stages."""
-    before = {s.folder for s in experiment.load(GOOD).stages.values()}
-    recipe = {s.folder for s in experiment.load(changed("training.scratch.epochs", 5)).stages.values()}
-    assert {f.name.rsplit("-", 1)[0] for f in before & recipe} == {"digits", "random10", "inclusion4"}
+    before = {s.folder for s in views.load(GOOD).stages.values()}
+    recipe = {s.folder for s in views.load(changed("training.scratch.epochs", 5)).stages.values()}
+    assert {f.name.rsplit("-", 1)[0] for f in before & recipe} == {"digits", "random10", "inclusion4", "two_of_5"}
     grid = changed("methods.amun_salun.grid.mask_ratio", [0.3])
-    moved = before - {s.folder for s in experiment.load(grid).stages.values()}
+    moved = before - {s.folder for s in views.load(grid).stages.values()}
     assert moved
     assert all("amun_salun" in str(folder) for folder in moved)

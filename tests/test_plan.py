@@ -12,6 +12,7 @@ from running import CONFIG, clone, edit, planned
 from amun_steps import calibration, data, plan
 from amun_steps.experiment import Stage
 from amun_steps.steps import RECEIPT, InputError
+from amun_steps.views import load_file
 
 TRAIN, TEST, FORGET = 898, 899, 90  # of digits with test_fraction 0.5; a tenth of TRAIN
 ALL = TRAIN + TEST
@@ -19,7 +20,7 @@ ALL = TRAIN + TEST
 
 @pytest.fixture(scope="module")
 def whole():
-    return plan.load_plan(Path(__file__).parent.parent / CONFIG)
+    return load_file(Path(__file__).parent.parent / CONFIG)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
-from running import CONFIG, snakemake
+from running import snakemake
 
 from amun_steps.report import report
 
@@ -42,10 +42,9 @@ def page(tmp_path) -> str:
     runs = tmp_path / "digits.csv"
     keys = ("method", "access", "forget", "set", "original", "run", "hyperparameters", "seed", "address")
     pd.DataFrame([dict.fromkeys(keys, 1) | {"method": "amun", "address": "0123456789ab"}]).to_csv(runs)
-    config = tmp_path / "config.yaml"
-    config.write_text("seed: 0  # <not a tag>\n")
+    (tmp_path / "store").mkdir()
     inputs = {"tables": [table], "figures": [figure], "captions": ["It shows x < y."], "claims": claims, "runs": [runs]}
-    report(**inputs, config=config, store=str(tmp_path / "store"), output=tmp_path / "report.html")
+    report(**inputs, config={"name": "<not a tag>"}, store=str(tmp_path / "store"), output=tmp_path / "report.html")
     return (tmp_path / "report.html").read_text()
 
 
@@ -65,7 +64,7 @@ def test_cells_keep_their_marks_and_text_is_escaped(page):
     assert "<td><u>0.60</u>†</td>" in page
     assert "A caption with D_R &amp; &lt;more&gt;." in page
     assert "Figure 1. It shows x &lt; y." in page
-    assert "# &lt;not a tag&gt;" in page
+    assert "name: &lt;not a tag&gt;" in page
 
 
 def test_claims_are_counted_and_each_run_has_its_address(page):
@@ -78,6 +77,6 @@ def test_the_workflow_s_report_has_its_runtime(finished):
     snakemake(finished, "--cores", "1", "results/report.html")
     page = (finished / "results" / "report.html").read_text()
     assert "train.references" in page
-    assert CONFIG in page
+    assert "test_fraction: 0.5" in page
     receipt = json.loads(next((finished / "results" / "store").rglob("originals.h5.json")).read_text())
     assert receipt["address"] in page  # the originals are scored, too

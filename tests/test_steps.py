@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import sys
 from dataclasses import replace
+from types import ModuleType
 
 import h5py
 import numpy as np
@@ -13,7 +15,7 @@ from toy import PLAIN, recipe
 
 from amun_steps import stack as stacks
 from amun_steps.adversarial import Attack, Search, adversarial, load_adversarial
-from amun_steps.data import dataset, load
+from amun_steps.data import dataset, load, write_arrays
 from amun_steps.fit import Schedule
 from amun_steps.grid import choices, choose, part_of
 from amun_steps.judge import load_judge
@@ -21,7 +23,8 @@ from amun_steps.metrics import average_gap
 from amun_steps.mia import rmia
 from amun_steps.score import COLUMNS, Names, score
 from amun_steps.signals import signals
-from amun_steps.subsets import forget, inclusion, load_forget, load_inclusion
+from amun_steps.steps import InputError
+from amun_steps.subsets import forget, inclusion, load_forget, load_inclusion, requests
 from amun_steps.train import Training, originals, references, retrained
 from amun_steps.tune import tune
 from amun_steps.unlearn import Choice, Run, Unlearner, Unlearning, unlearn
@@ -81,12 +84,54 @@ def test_the_data_set_is_whole_stratified_and_training_samples_come_first(made):
 
 
 def test_forget_sets_are_random_subsets_of_the_training_set_of_the_asked_size(made):
-    data, sets = load(made("dataset.h5")), load_forget(made("forget.h5"))
+    data = load(made("dataset.h5"))
+    sets = load_forget(made("forget.h5"), data.train)
     assert sets.shape == (3, 1797)
     assert (sets.sum(axis=1) == round(0.1 * data.train.sum())).all()
     assert not (sets & ~data.train).any()
     for a, b in itertools.combinations(sets, 2):
         assert 0 < (a & b).sum() < 30  # independent draws meet in about 9 samples
+
+
+@pytest.mark.parametrize("fraction", [1e-9, 0.9999])
+def test_a_fraction_that_leaves_nothing_to_forget_or_to_keep_is_an_error(made, tmp_path, fraction):
+    options = {"dataset": made("dataset.h5"), "name": "some", "fraction": fraction, "sets": 1, "seed": 0}
+    with pytest.raises(InputError, match=r"^forget.some.fraction: found .* of 898 training samples"):
+        forget(**options, output=tmp_path / "forget.h5")
+    with pytest.raises(InputError, match=r"^requests.some: found 1 requests of .* of 898 training samples"):
+        requests(**options, requests=1, output=tmp_path / "requests.h5")
+
+
+def test_a_forget_set_made_by_hand_is_checked(made, tmp_path):
+    data, path = load(made("dataset.h5")), tmp_path / "forget.h5"
+    indices, test, short = np.arange(10)[None], np.ones((1, len(data.labels)), dtype=bool), np.ones((1, 5), dtype=bool)
+    for sets, message in ((indices, "int64, expected"), (test, "sample 898, which is a test sample"), (short, "1797")):
+        write_arrays(path, {"forget": sets})
+        with pytest.raises(InputError, match=rf"{path}: .*{message}"):
+            load_forget(path, data.train)
+
+
+IMAGES, LABELS, TRAIN = np.zeros((4, 3, 8, 8), dtype=np.uint8), np.arange(4), np.arange(4) < 2
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "train", "message"),
+    [
+        (IMAGES / 255, LABELS, TRAIN, "images .* float64 .* uint8"),
+        (IMAGES.transpose(0, 2, 3, 1), LABELS, TRAIN, "channels before height and width"),
+        (IMAGES, LABELS - 1, TRAIN, "labels .* from -1 to 2, expected classes from 0"),
+        (IMAGES, LABELS + 40_000, TRAIN, "expected classes from 0 to 32767"),
+        (IMAGES, LABELS[:3], TRAIN, r"labels .* expected \(4,\) integers"),
+        (IMAGES, LABELS, TRAIN | True, "training samples and test samples"),
+        (IMAGES, LABELS, LABELS, r"train .* expected \(4,\) bool"),
+    ],
+)
+def test_what_a_reader_gives_is_checked(tmp_path, monkeypatch, images, labels, train, message):
+    reader = ModuleType("amun_steps.datasets.mine")
+    reader.read = lambda: (images, labels, train)
+    monkeypatch.setitem(sys.modules, reader.__name__, reader)
+    with pytest.raises(InputError, match=rf"^amun_steps/datasets/mine.py: read\(\) gave .*{message}"):
+        dataset(source="mine", parameters={}, output=tmp_path / "dataset.h5")
 
 
 @pytest.mark.parametrize("count", [2, 8, 16])
@@ -272,7 +317,8 @@ def scored(made, tmp_path, *outputs) -> pd.DataFrame:
 
 def test_scores_are_of_the_right_model_and_forget_set(made, tmp_path):
     """Retrained models on the set that they never saw; originals on every reported set; all columns, in order."""
-    data, sets = load(made("dataset.h5")), load_forget(made("forget.h5"))
+    data = load(made("dataset.h5"))
+    sets = load_forget(made("forget.h5"), data.train)
     runs = scored(made, tmp_path, made("set0.h5"), made("set1.h5"))
     assert tuple(runs.columns) == COLUMNS
     assert runs[["set", "run"]].to_numpy().tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]

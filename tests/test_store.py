@@ -167,8 +167,18 @@ def test_a_step_refuses_other_code_than_its_address_is_for(tmp_path):
     assert done.returncode == 1
     assert "the code of amun_steps.data has changed since this run of the workflow was planned" in done.stderr
     assert not output.exists()
-    subprocess.run([*command, addresses.fingerprint(["amun_steps.data"])], check=True)
-    assert output.exists()
+    planned = addresses.fingerprint(["amun_steps.data"])
+    subprocess.run([*command, planned], check=True)
+    assert json.loads((tmp_path / "dataset.h5.json").read_text())["code"] == planned
+
+
+def test_a_receipt_has_the_code_that_a_config_chose_by_name(tmp_path):
+    """An edited reader, network or method must show in the receipt of what it made."""
+    modules = ["amun_steps.data", "amun_steps.datasets.digits"]
+    command = [sys.executable, "-m", "amun_steps.data", "--source", "digits", "--output", str(tmp_path / "dataset.h5")]
+    command += ["--parameters", '{"test_fraction":0.25,"seed":3}', "--planned-code", ",".join(modules)]
+    subprocess.run([*command, addresses.fingerprint(modules)], check=True)
+    assert json.loads((tmp_path / "dataset.h5.json").read_text())["code"] == addresses.fingerprint(modules)
 
 
 def test_the_command_line_parses_json_into_what_a_step_takes(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from amun_steps.metrics import GAP_METRICS, average_gap
 from amun_steps.runs import collect
-from amun_steps.tables import Group, Layout, Row, latex, markdown, ranks, summarise, table
+from amun_steps.tables import Group, Layout, Row, caption, latex, markdown, ranks, summarise, table
 
 PAPER = pd.read_csv(Path(__file__).parent / "paper_tables.csv")
 """Every printed cell of Tables 1, 2, 10 and 11: mean and std as printed; Retrain's gap has no std."""
@@ -106,7 +106,7 @@ def run(method, forget, values=None, which=0, access="with_remain", experiment="
     metrics = dict(zip(names, values or [math.nan] * len(names), strict=True))
     access = "" if method == "retrained" else access
     keys = {"experiment": experiment, "method": method, "access": access, "forget": forget, "set": which}
-    return keys | metrics | {"diverged": values is None}
+    return keys | metrics | {"rmia_ties": 3.0, "diverged": values is None}
 
 
 RUNS = [
@@ -175,6 +175,17 @@ def files(tmp_path) -> list[Path]:
 @pytest.fixture
 def collected(files) -> pd.DataFrame:
     return collect(files)
+
+
+@pytest.mark.parametrize(("ties", "said"), [(60.4, True), (50.0, False)])
+def test_a_caption_says_where_rmia_tells_hardly_any_samples_apart(ties, said):
+    rows = [run("retrained", "random10", [90, 100, 90, 50, 10]), run("ft", "random10", [91, 96, 88, 52, 14])]
+    rows[1]["rmia_ties"] = ties
+    layout = replace(ONE, rows=ONE.rows[:2])
+    runs = pd.DataFrame(rows).assign(average_gap_ft_auc=2.0)
+    text = caption(summarise(runs, layout), layout)
+    assert ("RMIA gave one score to up to 60% of the samples of a model" in text) == said
+    assert "RMIA gave" not in caption(summarise(runs, layout), replace(layout, metrics=["test_accuracy"], mia="mis"))
 
 
 def test_a_summary_has_mean_std_and_count_of_the_runs_that_did_not_diverge(collected):

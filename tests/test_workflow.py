@@ -28,7 +28,7 @@ ALL = {
     "continuous": 5,
     "finetuned": 1,
     "runs_digits": 1,
-    "table1": 1,
+    "table_table1": 1,
     **{f"fig{number}": 1 for number in (1, 2, 4, 5)},
     "claims": 1,
     "all": 1,
@@ -80,15 +80,15 @@ def test_one_method_s_loss_runs_that_method_its_scores_and_the_views(copy):
     edit(copy / "amun_steps" / "methods" / "ft.py", "[request.remain]", "[request.remain, request.remain]")
     assert planned(copy) == {
         "tune": 2, "choose": 1, "unlearn": 1, "score": 1, "continuous": 1,
-        "runs_digits": 1, "table1": 1, "fig2": 1, "claims": 1, "all": 1,
+        "runs_digits": 1, "table_table1": 1, "figure_fig2": 1, "claims": 1, "all": 1,
     }  # fmt: skip
 
 
 def test_a_method_s_code_runs_the_methods_that_are_built_on_it(copy):
     edit(copy / "amun_steps" / "methods" / "amun.py", "if include_forget:", "if not include_forget:")
     assert planned(copy) == {
-        "tune": 4, "choose": 2, "unlearn": 2, "score": 2, "continuous": 4, "runs_digits": 1, "table1": 1,
-        "fig2": 1, "fig5": 1, "claims": 1, "all": 1,
+        "tune": 4, "choose": 2, "unlearn": 2, "score": 2, "continuous": 4, "runs_digits": 1, "table_table1": 1,
+        "figure_fig2": 1, "figure_fig5": 1, "claims": 1, "all": 1,
     }  # fmt: skip
 
 
@@ -96,7 +96,8 @@ def test_the_attack_runs_what_builds_on_the_adversarial_sets(copy):
     edit(copy / CONFIG, "steps: 50", "steps: 40")
     assert planned(copy) == {
         "adversarial": 2, "tune": 4, "choose": 2, "unlearn": 2, "score": 2, "continuous": 4, "finetuned": 1,
-        "runs_digits": 1, "table1": 1, "fig1": 1, "fig2": 1, "fig4": 1, "fig5": 1, "claims": 1, "all": 1,
+        "runs_digits": 1, "table_table1": 1, "figure_fig1": 1, "figure_fig2": 1, "figure_fig4": 1, "figure_fig5": 1,
+        "claims": 1, "all": 1,
     }  # fmt: skip
 
 
@@ -116,7 +117,7 @@ def test_a_value_changed_and_changed_back_computes_nothing_again(copy):
     assert views(copy) != before
     edit(copy / CONFIG, "gamma: 1.5", "gamma: 2.0")
     # only what people read is put together again
-    assert set(planned(copy)) <= {"runs_digits", "table1", "fig2", "claims", "all"}
+    assert set(planned(copy)) <= {"runs_digits", "table_table1", "figure_fig2", "claims", "all"}
     snakemake(copy, "--cores", "2")
     assert views(copy) == before
 
@@ -138,12 +139,12 @@ def test_a_view_that_shows_another_config_s_results_is_made_again(finished, tmp_
     where = clone(tmp_path / "other")
     shutil.copytree(finished / "results", where / "results")
     edit(where / CONFIG, "test_accuracy, ft_auc, average_gap", "test_accuracy, mis, average_gap")
-    assert planned(where) == {"table1": 1, "all": 1}
+    assert planned(where) == {"table_table1": 1, "all": 1}
     snakemake(where, "--cores", "1")
     assert "mis_mean" in (where / "results" / "tables" / "table1.csv").read_text()
     assert planned(where) == {}
     edit(where / CONFIG, "test_accuracy, mis, average_gap", "test_accuracy, ft_auc, average_gap")
-    assert planned(where) == {"table1": 1, "all": 1}
+    assert planned(where) == {"table_table1": 1, "all": 1}
 
 
 def test_from_scratch_on_one_core_the_tables_are_the_same_bytes(finished, tmp_path):

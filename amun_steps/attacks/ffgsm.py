@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from amun_steps.attacks import AdversarialSet, Forward, Seeds, give_up, log_odds_against, norms
@@ -16,8 +17,8 @@ def attack(
     epsilon_init: float,
     seeds: Seeds,
     *,
-    rounds: int,
-    noise: float,
+    rounds: PositiveInt,
+    noise: NonNegativeFloat,
 ) -> AdversarialSet:
     """One gradient sign at the sample, followed to x + epsilon sign with epsilon doubled in each of `rounds` rounds.
 

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from amun_steps.attacks import AdversarialSet, Forward, Seeds, give_up, log_odds_against, norms
@@ -16,8 +17,8 @@ def attack(
     epsilon_init: float,
     seeds: Seeds,
     *,
-    steps: int,
-    relative_step: float,
+    steps: PositiveInt,
+    relative_step: PositiveFloat,
     restart: bool = True,
 ) -> AdversarialSet:
     """Attack all samples at once, double the radius of those without a result, attack them again. Nothing is random.

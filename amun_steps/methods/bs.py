@@ -1,6 +1,7 @@
 """BS: boundary shrink (Chen et al., 2023b), D_F with the label of the nearest class as one step of FGSM finds it."""
 
 import torch
+from pydantic import PositiveFloat
 
 from amun_steps.attacks.pgd import log_odds_against
 from amun_steps.methods import Request, Update
@@ -8,7 +9,7 @@ from amun_steps.methods import Request, Update
 NEEDS = ()
 
 
-def unlearn(request: Request, *, bound: float = 0.1) -> Update:
+def unlearn(request: Request, *, bound: PositiveFloat = 0.1) -> Update:
     """Each epoch: one pass over D_R, then one over D_F with theta_o's label at x + bound * sign(gradient).
 
     The perturbed image is clamped to [0, 1] and rounded to 1/255, as the paper's code does.

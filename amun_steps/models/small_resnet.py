@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
+from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,9 +30,9 @@ def build(
     shape: Sequence[int],
     classes: int,
     *,
-    width: int,
-    strides: list[int],
-    stem_stride: int,
+    width: PositiveInt,
+    strides: list[PositiveInt],
+    stem_stride: PositiveInt,
     batch_norm: bool = True,
     pooled: bool = True,
 ) -> nn.Module:

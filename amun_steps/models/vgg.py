@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from pydantic import PositiveInt
 from torch import nn
 
 
-def build(shape: Sequence[int], classes: int, *, stages: list[list[int]]) -> nn.Module:
+def build(shape: Sequence[int], classes: int, *, stages: list[list[PositiveInt]]) -> nn.Module:
     """3x3 convolutions with the channels of each of `stages`, a 2x2 max-pooling after each stage, one dense layer.
 
     VGG19 is [[64, 64], [128, 128], [256] * 4, [512] * 4, [512] * 4]; on 64x64 images its dense layer sees 512x2x2.

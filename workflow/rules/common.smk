@@ -1,4 +1,5 @@
 # The plan of the config, and the small functions that rules look things up with.
+import json
 import os
 import shlex
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir).parent))  # a checkout works without being installed
-from amun_steps import grid, store, views
+from amun_steps import addresses, grid, views
 from amun_steps.config import ConfigError
 
 try:
@@ -16,7 +17,7 @@ try:
 except ConfigError as error:
     raise WorkflowError(f"{', '.join(map(str, workflow.configfiles))}: {error}") from None
 
-STORE = store.STORE.as_posix()
+STORE = addresses.STORE.as_posix()
 JOBS = config["jobs"]
 
 # `python` in a rule is the Python that runs Snakemake, unless the steps were given an environment of their own.

@@ -30,7 +30,7 @@ for name in config["tables"]:
 
     rule:
         name:
-            name
+            f"table_{name}"
         input:
             runs=[ancient(file) for file in view.files],
             stale=stale(view),
@@ -57,7 +57,7 @@ for name in config["figures"]:
 
     rule:
         name:
-            name
+            f"figure_{name}"
         input:
             shown=[ancient(file) for file in view.files],
             stale=stale(view),
@@ -112,7 +112,6 @@ rule report:
         figures=expand("results/figures/{figure}.png", figure=config["figures"]),
         runs=expand("results/runs/{experiment}.csv", experiment=config["experiments"]),
         claims="results/claims.csv",
-        config=workflow.configfiles[-1],
     output:
         "results/report.html",
     log:
@@ -123,6 +122,7 @@ rule report:
     params:
         captions=shlex.join(views.captions(PLAN)),
         store=STORE,
+        config=shlex.quote(json.dumps(config)),  # as it is after all --configfile and --config
     shell:
         "python -m amun_steps.report --tables {input.tables} --figures {input.figures} --captions {params.captions}"
-        " --runs {input.runs} --claims {input.claims} --config {input.config} --store {params.store} --output {output} &> {log}"
+        " --runs {input.runs} --claims {input.claims} --config {params.config} --store {params.store} --output {output} &> {log}"
