@@ -56,16 +56,15 @@ def load_forget(path: Path, train: np.ndarray) -> np.ndarray:
 def requests(*, dataset: Path, name: str, fraction: float, requests: int, sets: int, seed: int, output: Output) -> None:
     """Draw `sets` random sequences of `requests` disjoint sets, each of `fraction` of the training samples (6.3).
 
-    Writes `requests` (sets, requests, N) bool. Raises InputError for a fraction that leaves nothing to forget, or for
-    requests that leave nothing to keep.
+    Writes `requests` (sets, requests, N) bool. Raises InputError for a fraction that leaves nothing to forget.
     """
     _, train = load_labels(dataset)
     members = np.flatnonzero(train)
     size = round(fraction * len(members))
-    if not 0 < requests * size < len(members):
+    if not size:
         raise InputError(
-            f"requests.{name}: found {requests} requests of {fraction}, each {size} of {len(members)} training samples;"
-            " expected requests of at least one sample that leave at least one to keep"
+            f"requests.{name}.fraction: found {fraction}, which is none of {len(members)} training samples; expected a"
+            " share that leaves at least one to forget"
         )
     chosen = np.zeros((sets, requests, len(train)), dtype=bool)
     for row in range(sets):
