@@ -29,7 +29,7 @@ ALL = {
     "finetuned": 1,
     "runs_digits": 1,
     "table_table1": 1,
-    **{f"fig{number}": 1 for number in (1, 2, 4, 5)},
+    **{f"figure_fig{number}": 1 for number in (1, 2, 4, 5)},
     "claims": 1,
     "all": 1,
 }
