@@ -1,6 +1,6 @@
 """Unlearning methods, one file each, found by their name in the config.
 
-A module has `unlearn(request, **hyperparameters) -> Update`: which samples with which labels are passed over in an
+A module has `unlearn(request, *, ...hyperparameters) -> Update`: which samples with which labels are passed over in an
 epoch, the sign of the loss, a penalty, a mask. `NEEDS` names what the method cannot do without: "remain" (access to
 D_R) or "adversarial" (D_A of Algorithm 1). A new method is a new file here and a line in the config; nothing else.
 """
