@@ -27,8 +27,10 @@ def claim(
     return dict(zip(keys, (source, text, where, measured, spread, unit, rule, held), strict=True))
 
 
-def _error(values: pd.Series) -> float:
-    return values.std(ddof=1) / np.sqrt(values.count())
+def _error(rows: pd.DataFrame, column: str) -> float:
+    """The standard error of a mean over runs: that between forget sets, as runs of one set are not independent."""
+    means = rows.groupby("set")[column].mean().dropna()
+    return means.std(ddof=1) / np.sqrt(len(means)) if len(means) > 1 else float("nan")
 
 
 def of_runs(runs: pd.DataFrame) -> Iterator[dict]:
@@ -36,8 +38,8 @@ def of_runs(runs: pd.DataFrame) -> Iterator[dict]:
     for (access, forget), rows in runs[runs.access != ""].groupby(["access", "forget"], sort=False):
         where = f"{rows.experiment.iloc[0]}, {forget}, {ACCESS[access]}"
         for mia, source in (("ft_auc", "6.1"), ("mis", "G")):
-            column = rows.groupby("method")[f"average_gap_{mia}"]
-            gaps, errors = column.mean(), column.agg(_error)
+            column, methods = f"average_gap_{mia}", rows.groupby("method")
+            gaps, errors = methods[column].mean(), {name: _error(part, column) for name, part in methods}
             prior = gaps[gaps.index.isin(PRIOR)]
             if "amun" not in gaps or prior.empty:
                 continue
@@ -54,10 +56,10 @@ def of_runs(runs: pd.DataFrame) -> Iterator[dict]:
                 rule = f"Avg. Gap ({mia}) of {name} - that of {other} < 0"
                 yield claim(section, text, where, measured, spread, rule, measured < 0, "points")
     for forget, rows in runs[runs.method == "retrained"].groupby("forget", sort=False):
-        mean, error = rows.ft_auc.mean(), _error(rows.ft_auc)
+        mean, error = rows.ft_auc.mean(), _error(rows, "ft_auc")
         rule = "50 is within two standard errors of the mean over models"
         where = f"{rows.experiment.iloc[0]}, {forget}"
-        held = abs(mean - 50) <= 2 * error if rows.ft_auc.count() > 1 else float("nan")
+        held = abs(mean - 50) <= 2 * error if np.isfinite(error) else float("nan")
         yield claim("5.2", "An attack on retrained models guesses: FT AUC is 50", where, mean, error, rule, held, "%")
 
 
@@ -155,13 +157,13 @@ def of_theorem() -> Iterator[dict]:
 
 
 @step
-def claims(*, runs: list[Path], figures: list[Path], kinds: list[str], output: Output) -> None:
-    """Write a row of CSV per claim. runs: views of runs. figures: plotted numbers of figures, `kinds` their kinds."""
+def claims(*, runs: list[Path], figures: list[Path], kinds: dict[str, str], output: Output) -> None:
+    """Write a row of CSV per claim. runs: views of runs. figures: plotted numbers of figures; kinds: by their names."""
     rows = []
     for path in runs:
         rows += of_runs(read_runs(path))
-    for path, kind in zip(figures, kinds, strict=True):
-        rows += of_figure(kind, pd.read_csv(path), path.stem)
+    for path in figures:
+        rows += of_figure(kinds[path.stem], pd.read_csv(path), path.stem)
     rows += of_theorem()
     pd.DataFrame(rows).to_csv(output, index=False, float_format="%.4f", lineterminator="\n")
 

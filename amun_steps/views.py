@@ -218,7 +218,7 @@ def claims(plan: Plan) -> View:
         if wanted.get("show", ["difference"]) == ["difference"]
     }
     shown = [runs(plan, name) for name in plan.config["experiments"]] + [figure(plan, name) for name in told]
-    parameters = {"kinds": list(told.values())}
+    parameters = {"kinds": told}
     stage = Stage("view", "claims", parameters, ["amun_steps.claims"], _numbered(view.stage for view in shown))
     return View(stage, "results/claims.csv", views=shown)
 

@@ -9,8 +9,9 @@ import pytest
 from amun_steps.claims import claims, of_figure, of_fine_tuning, of_requests, of_runs
 
 
-def run(method, gap, access="with_remain", ft_auc=50.0, forget="random10") -> dict:
-    keys = {"experiment": "toy", "method": method, "access": "" if method == "retrained" else access, "forget": forget}
+def run(method, gap, access="with_remain", ft_auc=50.0, which=0) -> dict:
+    keys = {"experiment": "toy", "method": method, "access": "" if method == "retrained" else access}
+    keys |= {"forget": "random10", "set": which}
     return keys | {"ft_auc": ft_auc, "average_gap_ft_auc": gap, "average_gap_mis": gap + 1}
 
 
@@ -20,7 +21,9 @@ def held(rows) -> dict[str, bool]:
 
 @pytest.mark.parametrize(("amun", "expected"), [(1.0, True), (2.5, False)])
 def test_amun_is_compared_with_the_best_of_the_prior_methods(amun, expected):
-    rows = [run("amun", amun), run("amun", amun), run("ft", 3.0), run("ft", 3.4), run("rl", 2.0), run("rl", 2.2)]
+    rows = [run("amun", amun), run("amun", amun, which=1), run("ft", 3.0), run("ft", 3.4, which=1)]
+    # runs of one set are not independent: the spread is that between the means of sets, 2.0 and 2.2
+    rows += [run("rl", 1.5), run("rl", 2.5), run("rl", 2.1, which=1), run("rl", 2.3, which=1)]
     rows += [run("amun_salun", 0.1)]  # not a prior method
     found = [row for row in of_runs(pd.DataFrame(rows)) if row["source"] in ("6.1", "G")]
     assert [row["held"] for row in found] == [expected, expected]
@@ -37,14 +40,14 @@ def test_variants_are_worse_than_amun_and_better_than_prior_methods_without_acce
 
 @pytest.mark.parametrize(("values", "expected"), [((49, 51, 50.5), True), ((52, 52.1, 52.2), False)])
 def test_an_attack_on_retrained_models_guesses(values, expected):
-    rows = [run("retrained", math.nan, ft_auc=value) for value in values]
+    rows = [run("retrained", math.nan, ft_auc=value, which=k) for k, value in enumerate(values)]
     (found,) = of_runs(pd.DataFrame(rows))
     assert found["held"] == expected
     assert found["measured"] == pytest.approx(np.mean(values))
 
 
-def test_one_retrained_model_has_no_spread_so_that_nothing_can_be_said():
-    (found,) = of_runs(pd.DataFrame([run("retrained", math.nan, ft_auc=50.1)]))
+def test_one_forget_set_has_no_spread_so_that_nothing_can_be_said():
+    (found,) = of_runs(pd.DataFrame([run("retrained", math.nan, ft_auc=value) for value in (50.1, 50.3)]))
     assert math.isnan(found["held"])
 
 
@@ -101,7 +104,7 @@ def test_confidence_on_the_forget_set_is_nearer_to_the_test_set_s():
 def test_the_step_writes_all_of_them_and_the_theorem(tmp_path):
     pd.DataFrame([run("amun", 1.0), run("amun", 1.0), run("ft", 3.0), run("ft", 3.0)]).to_csv(tmp_path / "runs.csv")
     fine_tuned(90, 80).to_csv(tmp_path / "fig1.csv")
-    outputs = {"runs": [tmp_path / "runs.csv"], "figures": [tmp_path / "fig1.csv"], "kinds": ["fine_tuning"]}
+    outputs = {"runs": [tmp_path / "runs.csv"], "figures": [tmp_path / "fig1.csv"], "kinds": {"fig1": "fine_tuning"}}
     claims(**outputs, output=tmp_path / "claims.csv")
     found = pd.read_csv(tmp_path / "claims.csv")
     assert found.source.astype(str).tolist() == ["6.1", "G", "6.2.1", "3.2", "4.1"]

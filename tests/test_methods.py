@@ -177,3 +177,20 @@ def test_the_saliency_mask_is_the_share_of_the_largest_gradients():
         mask = salun.saliency_mask(task, ratio, batch=7)
         assert mask.sum() == round(ratio * len(gradients))
         assert gradients[mask].min() >= gradients[~mask].max() * (1 - 1e-4)
+
+
+def test_bs_takes_a_large_forget_set_in_batches(model, monkeypatch):
+    """Half of a large data set, with its gradients, does not fit into a GPU's memory at once."""
+    pool = torch.linspace(0, 1, 50).view(-1, 1, 1, 1)
+    forget = Samples.of(torch.arange(50), (pool.flatten() < 0.5).long())
+    asked = Request(forget, forget, forget, model[:], pool, 2)
+
+    def labels() -> torch.Tensor:
+        return bs.unlearn(asked).passes(torch.Generator())[1].label
+
+    whole, sizes, logits = labels(), [], Request.logits
+    monkeypatch.setattr(Request, "logits", lambda self, x: sizes.append(len(x)) or logits(self, x))
+    monkeypatch.setattr(bs, "BATCH", 16)
+    assert torch.equal(labels(), whole)
+    assert max(sizes) == 16
+    assert len(whole.unique()) == 2

@@ -8,16 +8,20 @@ from amun_steps.methods import Request, Update
 
 NEEDS = ()
 
+BATCH = 1024  # images whose gradients are in memory at once; half of a large data set may be forgotten
+
 
 def unlearn(request: Request, *, bound: PositiveFloat = 0.1) -> Update:
     """Each epoch: one pass over D_R, then one over D_F with theta_o's label at x + bound * sign(gradient).
 
     The perturbed image is clamped to [0, 1] and rounded to 1/255, as the paper's code does.
     """
-    x = request.images[request.forget.index.to(request.images.device)].requires_grad_()
-    label = request.forget.label.to(x.device)
-    # the sign of this gradient is that of the cross entropy's
-    (gradient,) = torch.autograd.grad(log_odds_against(request.logits(x), label).sum(), x)
-    moved = (x.detach() + bound * gradient.sign()).clamp(0, 1)
-    nearest = request.logits((moved * 255).round() / 255).argmax(dim=1).cpu()
+    device, found = request.images.device, []
+    for index, label in zip(request.forget.index.split(BATCH), request.forget.label.split(BATCH), strict=True):
+        x = request.images[index.to(device)].requires_grad_()
+        # the sign of this gradient is that of the cross entropy's
+        (gradient,) = torch.autograd.grad(log_odds_against(request.logits(x), label.to(device)).sum(), x)
+        moved = (x.detach() + bound * gradient.sign()).clamp(0, 1)
+        found.append(request.logits((moved * 255).round() / 255).argmax(dim=1).cpu())
+    nearest = torch.cat(found)
     return Update(lambda generator: [request.remain, request.forget.with_labels(nearest)])
