@@ -22,7 +22,7 @@ def held(rows) -> dict[str, bool]:
 @pytest.mark.parametrize(("amun", "expected"), [(1.0, True), (2.5, False)])
 def test_amun_is_compared_with_the_best_of_the_prior_methods(amun, expected):
     rows = [run("amun", amun), run("amun", amun, which=1), run("ft", 3.0), run("ft", 3.4, which=1)]
-    # runs of one set are not independent: the spread is that between the means of sets, 2.0 and 2.2
+    # runs of one set are not independent: the spread is that of the differences of sets' means, amun's from 2.0 and 2.2
     rows += [run("rl", 1.5), run("rl", 2.5), run("rl", 2.1, which=1), run("rl", 2.3, which=1)]
     rows += [run("amun_salun", 0.1)]  # not a prior method
     found = [row for row in of_runs(pd.DataFrame(rows)) if row["source"] in ("6.1", "G")]
@@ -30,6 +30,14 @@ def test_amun_is_compared_with_the_best_of_the_prior_methods(amun, expected):
     assert found[0]["measured"] == pytest.approx(amun - 2.1)
     assert found[0]["spread"] == pytest.approx(0.1)  # of rl: 0.1414 / sqrt(2); amun's runs agree
     assert "that of rl" in found[0]["rule"]
+
+
+def test_nothing_can_be_said_of_a_method_whose_runs_all_diverged():
+    rows = [run(m, g, which=k) for m, g in (("amun", math.nan), ("ft", 3.0), ("rl", math.nan)) for k in range(2)]
+    found = list(of_runs(pd.DataFrame(rows)))
+    assert [math.isnan(row["held"]) for row in found] == [True, True]
+    assert all("that of ft" in row["rule"] for row in found)
+    assert not list(of_runs(pd.DataFrame([row for row in rows if row["method"] != "ft"])))
 
 
 def test_variants_are_worse_than_amun_and_better_than_prior_methods_without_access():
