@@ -33,7 +33,7 @@ def check(config: Mapping[str, Any]) -> None:
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(config))
     if error is not None:
         raise ConfigError(_explain(error))
-    for key, value in _leaves(config):
+    for key, value in leaves(config):
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{key}: found {value}, expected a finite number")
     for name, dataset in config["datasets"].items():
@@ -109,14 +109,14 @@ def _can(config: Mapping[str, Any], method: str, access: str) -> bool:
     return access == "with_remain" or "remain" not in method_needs(config["methods"][method].get("module", method))
 
 
-def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     """All values in nested mappings and lists, with their dotted keys."""
     items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else None
     if items is None:
         yield key, value
     else:
         for name, part in items:
-            yield from _leaves(part, f"{key}.{name}".lstrip("."))
+            yield from leaves(part, f"{key}.{name}".lstrip("."))
 
 
 FIGURES = {

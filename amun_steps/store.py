@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from amun_steps.addresses import STORE
+from amun_steps.config import leaves
 from amun_steps.steps import RECEIPT, InputError, main, read_receipt, sha256
 from amun_steps.views import load_file
 
@@ -20,10 +21,14 @@ def artifacts(store: Path) -> list[Path]:
 
     Raises InputError for a store that is not there.
     """
-    if not store.is_dir():
-        raise InputError(f"{store}: found no such folder; give the store's with --store, or start where results/ lies")
+    _check_there(store)
     files = (p for p in store.rglob("*") if p.is_file() and not p.name.startswith("."))
     return sorted(p for p in files if not _is_receipt(p))
+
+
+def _check_there(store: Path) -> None:
+    if not store.is_dir():
+        raise InputError(f"{store}: found no such folder; give the store's with --store, or start where results/ lies")
 
 
 def _is_receipt(path: Path) -> bool:
@@ -65,18 +70,10 @@ def _tell(path: Path, depth: int, told: set[Path]) -> None:
 
 def diff(a: Path, b: Path) -> None:
     """Say in what two artifacts' receipts differ: parameters, inputs, code, versions, device and bytes."""
-    left, right = (_flat(_receipt_of(path)) for path in (a, b))
+    left, right = (dict(leaves(_receipt_of(path))) for path in (a, b))
     for name in sorted(left.keys() | right.keys()):
         if left.get(name) != right.get(name):
             print(f"{name}:\n  - {left.get(name)}\n  + {right.get(name)}")
-
-
-def _flat(value: Any, name: str = "") -> dict[str, Any]:
-    """Nested dicts and lists as one dict with dotted names."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
-    if items is None:
-        return {name: value}
-    return {n: v for key, part in items for n, v in _flat(part, f"{name}.{key}".lstrip(".")).items()}
 
 
 def verify(store: Path = STORE) -> None:
@@ -97,7 +94,7 @@ def gc(*configs: Path, store: Path = STORE, delete: bool = False) -> None:
     """List what no stage of `configs`, with the code as it is now, names, with its size; with --delete, delete it."""
     if not configs:
         raise InputError("gc: name the configs whose results are to stay, such as config/quickstart.yaml")
-    artifacts(store)  # is it there?
+    _check_there(store)
     plans = [load_file(path) for path in configs]
     unwanted = list(_unwanted(store, {slug for plan in plans for slug in plan.stages}))
     sizes = [sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) for folder in unwanted]
