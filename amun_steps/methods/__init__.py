@@ -5,6 +5,7 @@ epoch, the sign of the loss, a penalty, a mask. `NEEDS` names what the method ca
 D_R) or "adversarial" (D_A of Algorithm 1). A new method is a new file here and a line in the config; nothing else.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,8 @@ from torch import Generator, Tensor
 
 from amun_steps.fit import Passes, Penalty, Samples
 from amun_steps.stack import Stack
+
+BATCH = 1024  # images whose gradients are in memory at once; half of a large data set may be forgotten
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,12 @@ class Request:
     def logits(self, images: Tensor) -> Tensor:
         """(n, classes) logits of theta_o in evaluation mode."""
         return self.model.logits(images[None])[0]
+
+    def forgotten(self, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The images of D_F and their labels on the device, `batch` at a time."""
+        device = self.images.device
+        for index, label in zip(self.forget.index.split(batch), self.forget.label.split(batch), strict=True):
+            yield self.images[index.to(device)], label.to(device)
 
 
 @dataclass(frozen=True)

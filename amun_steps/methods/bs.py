@@ -4,11 +4,9 @@ import torch
 from pydantic import PositiveFloat
 
 from amun_steps.attacks.pgd import log_odds_against
-from amun_steps.methods import Request, Update
+from amun_steps.methods import BATCH, Request, Update
 
 NEEDS = ()
-
-BATCH = 1024  # images whose gradients are in memory at once; half of a large data set may be forgotten
 
 
 def unlearn(request: Request, *, bound: PositiveFloat = 0.1) -> Update:
@@ -16,11 +14,11 @@ def unlearn(request: Request, *, bound: PositiveFloat = 0.1) -> Update:
 
     The perturbed image is clamped to [0, 1] and rounded to 1/255, as the paper's code does.
     """
-    device, found = request.images.device, []
-    for index, label in zip(request.forget.index.split(BATCH), request.forget.label.split(BATCH), strict=True):
-        x = request.images[index.to(device)].requires_grad_()
+    found = []
+    for images, label in request.forgotten(BATCH):
+        x = images.requires_grad_()
         # the sign of this gradient is that of the cross entropy's
-        (gradient,) = torch.autograd.grad(log_odds_against(request.logits(x), label.to(device)).sum(), x)
+        (gradient,) = torch.autograd.grad(log_odds_against(request.logits(x), label).sum(), x)
         moved = (x.detach() + bound * gradient.sign()).clamp(0, 1)
         found.append(request.logits((moved * 255).round() / 255).argmax(dim=1).cpu())
     nearest = torch.cat(found)

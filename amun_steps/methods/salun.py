@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from amun_steps.methods import Request, Update, rl
+from amun_steps.methods import BATCH, Request, Update, rl
 
 NEEDS = ()
 
@@ -16,15 +16,14 @@ def unlearn(request: Request, *, mask_ratio: float) -> Update:
     return replace(rl.unlearn(request), mask=saliency_mask(request, mask_ratio))
 
 
-def saliency_mask(request: Request, ratio: float, batch: int = 1024) -> Tensor:
+def saliency_mask(request: Request, ratio: float, batch: int = BATCH) -> Tensor:
     """(parameters,) bool: True for the share `ratio` of all weights whose gradient of the loss, summed over D_F at
     theta_o in evaluation mode, is largest in magnitude (paper, Appendix D)."""
     weights = request.model.weights.detach().requires_grad_()
     gradient = torch.zeros_like(weights)
-    device = weights.device
-    for index, label in zip(request.forget.index.split(batch), request.forget.label.split(batch), strict=True):
-        logits = request.model.logits(request.images[index.to(device)][None], weights=weights)[0]
-        gradient += torch.autograd.grad(F.cross_entropy(logits, label.to(device), reduction="sum"), weights)[0]
+    for images, label in request.forgotten(batch):
+        logits = request.model.logits(images[None], weights=weights)[0]
+        gradient += torch.autograd.grad(F.cross_entropy(logits, label, reduction="sum"), weights)[0]
     salience = gradient[0].abs()
     mask = torch.zeros_like(salience, dtype=torch.bool)
     mask[salience.topk(round(ratio * len(salience))).indices] = True
