@@ -5,6 +5,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ SECONDS, FEW, TEST = 2.0, 4, 1000
 def _train(*, network: dict, recipe: dict, trades: dict | None, models: int) -> float:
     """Seconds that the training loop takes for an image and a model, `models` of them side by side."""
     recipe, objective = TypeAdapter(Recipe).validate_python(recipe), Trades(**trades) if trades else supervised
+    recipe = replace(recipe, compile=recipe.compile and device().type == "cuda")
     stack = stacks.initialise(network, range(models), device())
 
     def run(images: torch.Tensor) -> None:

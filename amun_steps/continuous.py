@@ -16,7 +16,7 @@ from amun_steps.device import device, images_on
 from amun_steps.fit import Member, Samples, fit
 from amun_steps.judge import load_judge
 from amun_steps.methods import Request
-from amun_steps.seeds import seed_of
+from amun_steps.seeds import seed_globally, seed_of
 from amun_steps.steps import Output, main, step
 from amun_steps.subsets import load_requests
 from amun_steps.unlearn import Unlearning, load_choice
@@ -96,6 +96,7 @@ def continuous(
                     images=pool,
                     classes=data.classes,
                 )
+                seed_globally(seed)
                 update = unlearn(request, **choice.hyperparameters)
                 members.append(Member(schedule=choice.schedule, seed=seed, **vars(update)))
             fit(models, pool, members, unlearning.recipe)

@@ -3,7 +3,11 @@
 A stack of models is trained side by side; each member has its own data, order, augmentation, learning rate, penalty,
 mask and generator, so that its result does not depend on who shares its stack, up to floating-point tolerance.
 Members whose current batches differ in size (a last, partial batch) are stepped in groups of equal size, so no batch
-is ever padded and batch normalisation sees what it would see alone.
+is ever padded and batch normalisation sees what it would see alone. A last batch of one sample, which has no statistics
+of its own, is part of the batch before it.
+
+Code of a network, method or penalty that draws from a global generator finds it seeded by the member's own seed, the
+epoch and, while a batch is computed, its place in it. A network that draws is run one model at a time.
 """
 
 from collections import defaultdict
@@ -21,7 +25,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from amun_steps.checkpoint import Checkpoint
 from amun_steps.clipping import Clipper, Clipping
+from amun_steps.seeds import seed_globally, seed_of
 from amun_steps.stack import Stack
+from amun_steps.steps import InputError
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,8 @@ class Schedule:
 class Recipe:
     """What the members of a stack share: SGD with momentum, the augmentation, and how the forward pass is computed.
 
-    bfloat16 is autocast's: weights, their gradients and the loss stay in float32. compile: by torch.compile.
+    bfloat16 is autocast's: weights, their gradients and the loss stay in float32. compile: by torch.compile, on a GPU;
+    on CPUs without AVX-512 its gradients are wrong (torch 2.14).
     """
 
     epochs: int
@@ -160,8 +167,13 @@ def fit(
     checkpoint: where the state is saved between epochs, now and then and at the end; a fit that finds one goes on from
     there, to the same bits. clipping: keeps the spectral norms of the weights bounded. after_epoch: called when `stack`
     has been through another epoch, to look at it. Nothing in an epoch waits for the device. A member that diverges goes
-    on with NaN and disturbs no other.
+    on with NaN and disturbs no other. Raises InputError where `recipe` wants torch.compile and there is no GPU.
     """
+    if recipe.compile and stack.weights.device.type != "cuda":
+        raise InputError(
+            f"compile: found true on the device {stack.weights.device}, expected a CUDA GPU: torch.compile is for GPUs only"
+            " here; run the job on one, or set compile: false in the recipe"
+        )
     if len(members) != stack.size:
         raise ValueError(f"{len(members)} members for a stack of {stack.size} models")
     device = stack.weights.device
@@ -173,6 +185,8 @@ def fit(
     taken = torch.zeros(stack.size, dtype=torch.long)  # steps of each member, on the CPU
 
     def update(group: list[int], table: dict[str, Tensor], start: int, stop: int) -> None:
+        if stack.random:
+            seed_globally(seed_of(members[group[0]].seed, "batch", epoch, turn, start))
         whole = len(group) == stack.size
         rows = slice(None) if whole else torch.tensor(group, device=device)
         part = stack if whole else stack[group]
@@ -202,8 +216,16 @@ def fit(
                 clipper.clip(slice(None) if len(due) == stack.size else due)
 
     def _penalties(weights: Tensor, group: list[int]) -> Tensor | float:
-        pairs = [(members[m].penalty, w) for m, w in zip(group, weights.unbind(), strict=True)]
-        return sum(penalty(w, epoch / recipe.epochs) for penalty, w in pairs if penalty is not None)
+        total = 0.0
+        for member, own in zip([members[m] for m in group], weights.unbind(), strict=True):
+            if member.penalty is not None:
+                seed_globally(seed_of(member.seed, "penalty", epoch, turn, start))
+                total = total + member.penalty(own, epoch / recipe.epochs)
+        return total
+
+    def passes(member: Member, generator: Generator) -> list[Samples]:
+        seed_globally(seed_of(member.seed, "passes", epoch))
+        return member.passes(generator)
 
     state = {"weights": stack.weights, "velocity": velocity, "losses": losses, "taken": taken, **stack.buffers}
     state |= {f"clipping {name}": vectors for name, vectors in (clipper.state if clipper else {}).items()}
@@ -218,14 +240,15 @@ def fit(
     for epoch in range(first, recipe.epochs):
         rates = torch.tensor([m.schedule.rate(epoch) for m in members], device=device)[:, None]
         visits = torch.zeros(stack.size)
-        for sets in zip_longest(*(m.passes(g) for m, g in zip(members, generators, strict=True))):
+        for turn, sets in enumerate(zip_longest(*map(passes, members, generators))):
             lengths = [len(samples or ()) for samples in sets]
             if not any(lengths):  # D_R, where there is no access to it
                 continue
             table = _table(sets, generators, recipe.augmentation, device)
             for start in range(0, max(lengths), recipe.batch_size):
                 for stop, group in _groups(lengths, start, recipe.batch_size):
-                    update(group, table, start, stop)
+                    for together in [[m] for m in group] if stack.random else [group]:
+                        update(together, table, start, stop)
             visits += torch.tensor(lengths)
         losses[:, epoch] /= visits.to(device)
         if clipper and epoch == recipe.epochs - 1:
@@ -291,11 +314,12 @@ def _table(
 
 
 def _groups(lengths: Sequence[int], start: int, batch_size: int) -> list[tuple[int, list[int]]]:
-    """The members that have samples left at `start`, grouped by where their next batch stops."""
+    """The members that have a batch at `start`, grouped by where it stops; a single sample at the end is not left."""
     groups: dict[int, list[int]] = defaultdict(list)
     for member, length in enumerate(lengths):
-        if length > start:
-            groups[min(start + batch_size, length)].append(member)
+        if length > start + (start > 0):
+            stop = min(start + batch_size, length)
+            groups[length if length - stop == 1 else stop].append(member)
     return list(groups.items())
 
 

@@ -8,7 +8,7 @@ import importlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from amun_steps.addresses import canonical
+from amun_steps.seeds import seed_globally
 
 
 @dataclass
@@ -41,6 +43,13 @@ class Stack:
     @property
     def size(self) -> int:
         return len(self.weights)
+
+    @cached_property
+    def random(self) -> bool:
+        """Whether the network draws random numbers while it is trained, as dropout does."""
+        with _Draws() as draws:
+            self.module.train()(torch.empty(2, *self.network["shape"], device="meta"))
+        return draws.found
 
     def __getitem__(self, models: slice | Sequence[int]) -> "Stack":
         """A stack of copies of `models` (which may repeat)."""
@@ -70,6 +79,16 @@ class Stack:
         """(models, N, classes) logits in evaluation mode of (N, channels, height, width) images, on the CPU."""
         parts = [self.logits(part.expand(self.size, *part.shape)).float().cpu() for part in images.split(batch)]
         return torch.cat(parts, dim=1)
+
+
+class _Draws(TorchDispatchMode):
+    """Whether an operation inside draws from a random generator."""
+
+    found = False
+
+    def __torch_dispatch__(self, operation, types, arguments=(), options=None):
+        self.found |= torch.Tag.nondeterministic_seeded in operation.tags
+        return operation(*arguments, **(options or {}))
 
 
 def _forward(module: nn.Module, parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor) -> Tensor:
@@ -104,7 +123,7 @@ def initialise(network: dict[str, Any], seeds: Sequence[int], device: torch.devi
     models = []
     with torch.random.fork_rng(devices=[]):
         for seed in seeds:
-            torch.manual_seed(seed)
+            seed_globally(seed)
             models.append(build(network))
     weights = torch.stack([nn.utils.parameters_to_vector(m.parameters()) for m in models]).detach()
     buffers = {

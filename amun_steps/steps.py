@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import is_dataclass
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ import cyclopts
 from pydantic import TypeAdapter
 
 from amun_steps.addresses import address_in, fingerprint, module_file, plain
+from amun_steps.seeds import seed_globally, seed_of
 
 RECEIPT = ".json"
 
@@ -38,6 +39,9 @@ Partial = Annotated[Path | None, "partial"]
 output. It outlives a step that is interrupted, so the next attempt finds it, and is gone when the step is done."""
 
 
+UMASK = os.umask(0)
+os.umask(UMASK)  # it can only be read by setting it
+
 _planned_code: str | None = None
 """The fingerprint of `--planned-code`: of all code of the job's stage, also of modules that are chosen by name."""
 
@@ -51,6 +55,10 @@ def step(function: Callable) -> Callable:
 
     The function writes to temporary names in the same folders; they are synced and renamed when it returns, so a step
     that is killed, or that runs twice at once, does no harm. The receipt is put down first: an artifact has one.
+
+    Before it is called its inputs are checked against their receipts (InputError for one whose bytes are not what its
+    step wrote), and the global random generators are seeded by what it makes, so that code which draws from them, such
+    as a user's data set or attack, gives the same bytes again.
     """
     hints = get_type_hints(function, include_extras=True)
     outputs = [name for name, hint in hints.items() if _is_output(hint)]
@@ -74,6 +82,8 @@ def step(function: Callable) -> Callable:
         folder = first.with_name(f".{first.name}.partial")
         if partial:
             bound.arguments[partial] = folder
+        _check_inputs(given, outputs)
+        seed_globally(seed_of(str(address_in(first)), first.name))
         start, began = time.perf_counter(), datetime.now(UTC)
         try:
             result = function(*bound.args, **bound.kwargs)
@@ -111,14 +121,27 @@ def _scratch(path: Path) -> Path:
 
 
 def _publish(scratch: Path, path: Path) -> None:
+    os.chmod(scratch, 0o666 & ~UMASK)  # safetensors makes files that only their owner can read
     with open(scratch, "rb") as file:
         os.fsync(file.fileno())
     os.replace(scratch, path)
 
 
+def _check_inputs(given: Mapping[str, Any], outputs: Sequence[str]) -> None:
+    """Raise InputError for an input that its receipt says has other bytes; one without a receipt, which somebody made
+    by hand, cannot be checked."""
+    for path in _inputs(given, outputs):
+        recorded = _recorded_sha256(path)
+        if recorded and path.is_file() and sha256(path) != recorded:
+            raise InputError(
+                f"{path}: its bytes are not those that its step wrote (SHA-256 in {path.name + RECEIPT}): it is truncated"
+                " or was changed; delete it and start the same command again, and it is made again"
+            )
+
+
 def _receipt(function, given, outputs, path: Path, file: Path, began: datetime, seconds: float) -> str:
     parameters = {k: v for k, v in given.items() if k not in outputs and v is not None and not _paths(v)}
-    inputs = [p for k, v in given.items() if k not in outputs for p in _paths(v)]
+    inputs = _inputs(given, outputs)
     module = function.__globals__["__spec__"].name if function.__globals__.get("__spec__") else function.__module__
     receipt = {
         "address": address_in(path),
@@ -136,6 +159,11 @@ def _receipt(function, given, outputs, path: Path, file: Path, began: datetime, 
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
     return json.dumps(receipt, indent=1, default=plain, allow_nan=False) + "\n"
+
+
+def _inputs(given: Mapping[str, Any], outputs: Sequence[str]) -> list[Path]:
+    """The files that a step was given to read."""
+    return [path for name, value in given.items() if name not in outputs for path in _paths(value)]
 
 
 def _paths(value: Any) -> list[Path]:

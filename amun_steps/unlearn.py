@@ -18,7 +18,7 @@ from amun_steps.data import Dataset, load
 from amun_steps.device import device, images_on
 from amun_steps.fit import Member, Recipe, Samples, Schedule, fit
 from amun_steps.methods import Request, Update
-from amun_steps.seeds import seed_of
+from amun_steps.seeds import seed_globally, seed_of
 from amun_steps.steps import Output, Partial, main, step
 from amun_steps.subsets import load_forget
 from amun_steps.train import write_models
@@ -99,6 +99,7 @@ class Unlearner:
                 key = canonical([r.original, source, r.set, r.choice.hyperparameters])
                 if key not in updates:  # a mask is the same for all schedules and repetitions
                     request = self._request(r.original, r.set, pool, adversarial.get((source, r.set)))
+                    seed_globally(seed_of(self.unlearning.seed, "method", self.forget_name, r.set, r.original))
                     updates[key] = self.unlearn(request, **r.choice.hyperparameters)
                 members.append(Member(schedule=r.choice.schedule, seed=self.seed_of(r), **vars(updates[key])))
             models = self.originals[[r.original for r in part]]

@@ -1,15 +1,21 @@
 """Addresses, atomic writes and receipts."""
 
+import functools
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from toy import models
 
 from amun_steps import addresses, steps
+from amun_steps import stack as stacks
 
 
 @pytest.fixture
@@ -117,6 +123,44 @@ def test_a_step_writes_its_outputs_with_receipts(tmp_path):
     assert receipt["seconds"] >= 0
     copy(source=output, times=1, output=tmp_path / "next.txt", others=[])
     assert steps.read_receipt(tmp_path / "next.txt")["inputs"][0]["sha256"] == receipt["sha256"]
+
+
+@pytest.mark.parametrize("damage", ["a flipped bit", "a truncated file"])
+def test_a_step_refuses_an_input_that_is_not_what_its_receipt_says(tmp_path, damage):
+    source = tmp_path / "in.txt"
+    source.write_text("ab")
+    made, output = tmp_path / "made.txt", tmp_path / "out.txt"
+    copy(source=source, times=2, output=made, others=[])
+    made.write_text("abac" if damage == "a flipped bit" else "ab")
+    with pytest.raises(steps.InputError, match=rf"^{made}: its bytes are not .* delete it and start the same command"):
+        copy(source=made, times=1, output=output, others=[])
+    assert not output.exists()
+    copy(source=source, times=2, output=made, others=[])
+    copy(source=made, times=1, output=output, others=[])
+    assert output.read_text() == "abab"
+
+
+def test_artifacts_can_be_read_by_who_may_read_any_new_file(tmp_path):
+    plain = tmp_path / "plain.txt"
+    plain.write_text("as open() makes it")
+    stack = models(1)
+    write = functools.partial(stacks.save, stack)
+    steps.write_whole(tmp_path / "models.safetensors", write)
+    assert (tmp_path / "models.safetensors").stat().st_mode == plain.stat().st_mode
+
+
+@steps.step
+def draw(*, output: steps.Output) -> None:
+    output.write_text(f"{random.random()} {np.random.rand()} {torch.rand(1).item()}")  # noqa: NPY002 - that is the point
+
+
+def test_a_step_that_draws_from_global_generators_gives_the_same_bytes_again(tmp_path):
+    paths = [tmp_path / f"a-{'0' * 12}" / "x", tmp_path / "b" / f"a-{'0' * 12}" / "x", tmp_path / f"a-{'1' * 12}" / "x"]
+    for path in paths:
+        draw(output=path)
+    first, again, other = (path.read_text() for path in paths)
+    assert first == again  # wherever the store lies
+    assert not {*first.split()} & {*other.split()}
 
 
 def test_a_step_that_fails_half_way_leaves_nothing(tmp_path):

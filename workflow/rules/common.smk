@@ -131,5 +131,17 @@ NOW = tempfile.NamedTemporaryFile(prefix="newer-than-a-stale-view-")
 
 
 def stale(view):
-    """Input that is newer than a view which is there but shows something else; none where it shows what it should."""
-    return [NOW.name] if Path(view.path).is_file() and not Path(view.marker).is_file() else []
+    """Input that is newer than a view which shows something else, or half of it; none where it shows what it should."""
+    return [] if Path(view.marker).is_file() else [NOW.name]
+
+
+def not_made(dag):
+    """What a run was asked for and has not made: files of targets, and views that show something else.
+
+    Snakemake does not look at what is downstream of a job that runs by itself, such as one of --forcerun, where it would
+    get there only over files that are there and ancient().
+    """
+    wanted = {file for job in dag.targetjobs for file in job.output}
+    views = (file for job in dag.targetjobs for source in dag.dependencies[job] for file in source.output)
+    wanted |= {file for file in views if not file.startswith(f"{STORE}/")}
+    return sorted(file for file in wanted if not Path(file).is_file())
