@@ -171,8 +171,8 @@ def fit(
     """
     if recipe.compile and stack.weights.device.type != "cuda":
         raise InputError(
-            f"compile: found true on the device {stack.weights.device}, expected a CUDA GPU: torch.compile is for GPUs only"
-            " here; run the job on one, or set compile: false in the recipe"
+            f"compile: found true on the device {stack.weights.device}, expected a CUDA GPU: torch.compile is for GPUs"
+            " only here; run the job on one, or set compile: false in the recipe"
         )
     if len(members) != stack.size:
         raise ValueError(f"{len(members)} members for a stack of {stack.size} models")
@@ -184,7 +184,7 @@ def fit(
     clipper = Clipper(stack, clipping.bound) if clipping else None
     taken = torch.zeros(stack.size, dtype=torch.long)  # steps of each member, on the CPU
 
-    def update(group: list[int], table: dict[str, Tensor], start: int, stop: int) -> None:
+    def update(group: list[int], table: dict[str, Tensor], turn: int, start: int, stop: int) -> None:
         if stack.random:
             seed_globally(seed_of(members[group[0]].seed, "batch", epoch, turn, start))
         whole = len(group) == stack.size
@@ -200,7 +200,7 @@ def fit(
 
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
             loss = objective(network, images, batch["label"], [generators[m] for m in group])
-        total = (loss * batch["sign"]).mean(dim=1).sum() + _penalties(weights, group)
+        total = (loss * batch["sign"]).mean(dim=1).sum() + _penalties(weights, group, turn, start)
         (gradient,) = torch.autograd.grad(total, weights)
         losses[rows, epoch] += loss.detach().sum(dim=1)
         moved, mask = velocity[rows], None if masks is None else masks[rows]
@@ -215,7 +215,7 @@ def fit(
             if due:
                 clipper.clip(slice(None) if len(due) == stack.size else due)
 
-    def _penalties(weights: Tensor, group: list[int]) -> Tensor | float:
+    def _penalties(weights: Tensor, group: list[int], turn: int, start: int) -> Tensor | float:
         total = 0.0
         for member, own in zip([members[m] for m in group], weights.unbind(), strict=True):
             if member.penalty is not None:
@@ -248,7 +248,7 @@ def fit(
             for start in range(0, max(lengths), recipe.batch_size):
                 for stop, group in _groups(lengths, start, recipe.batch_size):
                     for together in [[m] for m in group] if stack.random else [group]:
-                        update(together, table, start, stop)
+                        update(together, table, turn, start, stop)
             visits += torch.tensor(lengths)
         losses[:, epoch] /= visits.to(device)
         if clipper and epoch == recipe.epochs - 1:

@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import platform
+import re
 import resource
 import shutil
 import socket
@@ -79,7 +80,7 @@ def step(function: Callable) -> Callable:
                 temporary[path] = _scratch(path)
             bound.arguments[name] = [temporary[p] for p in files] if many else temporary[files[0]]
         first = next(iter(temporary))
-        folder = first.with_name(f".{first.name}.partial")
+        folder = _partial_of(first)
         if partial:
             bound.arguments[partial] = folder
         _check_inputs(given, outputs)
@@ -120,6 +121,22 @@ def _scratch(path: Path) -> Path:
     return path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
 
 
+def is_scratch(path: Path) -> bool:
+    """Whether `path` is a file that a step was writing when it was killed, or is writing now."""
+    return re.match(r"\.[0-9a-f]{8}\.", path.name) is not None
+
+
+def _partial_of(path: Path) -> Path:
+    """The folder of partial work of the step whose first output is `path`."""
+    return path.with_name(f".{path.name}.partial")
+
+
+def whole_of(folder: Path) -> Path | None:
+    """The first output of the step whose partial work lies in `folder`; None for a folder of something else."""
+    name = re.fullmatch(r"\.(.+)\.partial", folder.name)
+    return name and folder.with_name(name[1])
+
+
 def _publish(scratch: Path, path: Path) -> None:
     os.chmod(scratch, 0o666 & ~UMASK)  # safetensors makes files that only their owner can read
     with open(scratch, "rb") as file:
@@ -134,8 +151,8 @@ def _check_inputs(given: Mapping[str, Any], outputs: Sequence[str]) -> None:
         recorded = _recorded_sha256(path)
         if recorded and path.is_file() and sha256(path) != recorded:
             raise InputError(
-                f"{path}: its bytes are not those that its step wrote (SHA-256 in {path.name + RECEIPT}): it is truncated"
-                " or was changed; delete it and start the same command again, and it is made again"
+                f"{path}: its bytes are not those that its step wrote (SHA-256 in {path.name + RECEIPT}): it is"
+                " truncated or was changed; delete it and start the same command again, and it is made again"
             )
 
 

@@ -6,14 +6,17 @@ artifacts differ, whether every byte is still what was written, and what no conf
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from amun_steps.addresses import STORE
 from amun_steps.config import leaves
-from amun_steps.steps import RECEIPT, InputError, main, read_receipt, sha256
+from amun_steps.steps import RECEIPT, InputError, is_scratch, main, read_receipt, sha256, whole_of
 from amun_steps.views import load_file
+
+HOUR = 3600.0  # seconds
 
 
 def artifacts(store: Path) -> list[Path]:
@@ -91,17 +94,21 @@ def verify(store: Path = STORE) -> None:
 
 
 def gc(*configs: Path, store: Path = STORE, delete: bool = False) -> None:
-    """List what no stage of `configs`, with the code as it is now, names, with its size; with --delete, delete it."""
+    """List what no stage of `configs`, with the code as it is now, names, and what killed jobs left in the store and
+    beside the views, with its size; with --delete, delete it."""
     if not configs:
         raise InputError("gc: name the configs whose results are to stay, such as config/quickstart.yaml")
     _check_there(store)
     plans = [load_file(path) for path in configs]
     unwanted = list(_unwanted(store, {slug for plan in plans for slug in plan.stages}))
-    sizes = [sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) for folder in unwanted]
-    for folder, size in zip(unwanted, sizes, strict=True):
-        print(f"{size:>12,} B  {folder}")
-        if delete:
-            shutil.rmtree(folder)
+    unwanted += [path for path in _abandoned(store) if not {*path.parents} & {*unwanted}]
+    sizes = [sum(p.stat().st_size for p in (path, *path.rglob("*")) if p.is_file()) for path in unwanted]
+    for path, size in zip(unwanted, sizes, strict=True):
+        print(f"{size:>12,} B  {path}")
+        if delete and path.is_dir():
+            shutil.rmtree(path)
+        elif delete:
+            path.unlink(missing_ok=True)
     print(
         f"{sum(sizes):>12,} B  in all{', deleted' if delete else '; nothing was deleted: that is what --delete is for'}"
     )
@@ -114,6 +121,17 @@ def _unwanted(folder: Path, slugs: set[str]) -> Iterator[Path]:
             yield from _unwanted(inner, slugs)
         else:
             yield inner
+
+
+def _abandoned(store: Path) -> Iterator[Path]:
+    """What killed steps left: files that were being written, and partial work of artifacts that are there. A file that
+    was written to in the last hour may be a running step's."""
+    views = [store.parent / name for name in ("runs", "tables", "figures")]
+    files = (*store.rglob(".*"), *(path for folder in views for path in folder.glob(".*")), *store.parent.glob(".*"))
+    for path in sorted(files):
+        partial = path.is_dir() and (made := whole_of(path)) is not None and made.is_file()
+        if (partial or is_scratch(path)) and time.time() - path.stat().st_mtime > HOUR:
+            yield path
 
 
 if __name__ == "__main__":

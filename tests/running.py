@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+# A cluster without accounting and with a controller next door; elsewhere the profile's own values are right.
+SLURM = ("--profile", "slurm", "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1")
+SLURM += ("--seconds-between-status-checks", "1", "--latency-wait", "5", "--jobs", "6")
+
 REPOSITORY = Path(__file__).parent.parent
 CONFIG = "tests/tiny.yaml"
 
@@ -18,11 +22,15 @@ def clone(to: Path) -> Path:
     return to
 
 
+def environment() -> dict[str, str]:
+    """The environment of a user's shell."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+
+
 def snakemake(where: Path, *arguments: str) -> str:
     """Run Snakemake as a user does; its output. Fails with that output when it fails."""
     command = [sys.executable, "-m", "snakemake", "--configfile", CONFIG, *arguments]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
-    done = subprocess.run(command, cwd=where, env=environment, text=True, capture_output=True, check=False)
+    done = subprocess.run(command, cwd=where, env=environment(), text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -47,3 +55,11 @@ def views(where: Path) -> dict[str, bytes]:
     """The tables, runs and figures, byte for byte."""
     files = [path for name in ("runs", "tables", "figures") for path in sorted((where / "results" / name).glob("*"))]
     return {path.name: path.read_bytes() for path in files if path.suffix != ".json"}
+
+
+def no_slurm() -> str | None:
+    """Why no test can run on Slurm here; None where it takes jobs."""
+    if shutil.which("sinfo") is None:
+        return "Slurm's commands are not installed here"
+    done = subprocess.run(["sinfo", "--noheader"], text=True, capture_output=True, check=False, timeout=30)
+    return None if done.returncode == 0 else f"no Slurm controller answers here: {done.stderr.strip()}"

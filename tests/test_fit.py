@@ -1,6 +1,7 @@
 """The training loop, against a literal loop over torch.optim.SGD and against itself in stacks of other sizes."""
 
 import copy
+import itertools
 import random
 import sys
 from types import ModuleType
@@ -219,7 +220,8 @@ def test_torch_compile_without_a_gpu_is_an_error():
 @pytest.mark.parametrize("size", [1, 2])
 def test_the_forward_pass_can_be_compiled(size, monkeypatch):
     """Without a code generator: what torch.compile traces is the forward pass, with the running statistics."""
-    monkeypatch.setattr(stacks, "_compiled", lambda: torch.compile(stacks._forward, backend="aot_eager", fullgraph=True))
+    traced = torch.compile(stacks._forward, backend="aot_eager", fullgraph=True)
+    monkeypatch.setattr(stacks, "_compiled", lambda: traced)
     x = images(16)[0].expand(size, 16, 1, 8, 8)
     eager, compiled = models(size), models(size)
     torch.testing.assert_close(eager.logits(x, train=True), compiled.logits(x, train=True, compiled=True))
@@ -263,7 +265,7 @@ def noisy(index, labels, seed) -> Member:
     def passes(_):
         samples = Samples.of(index, labels[index])
         chosen = torch.rand(len(index)) < 0.9
-        label = (samples.label + np.random.randint(0, 2) + random.randrange(2)) % 10  # noqa: NPY002 - that is the point
+        label = (samples.label + np.random.randint(0, 2) + random.randrange(2)) % 10
         return [Samples.of(index[chosen], label[chosen])]
 
     return Member(passes, Schedule(0.1), seed, penalty=lambda w, _: 1e-3 * (w * torch.rand_like(w)).sum())
@@ -276,7 +278,7 @@ def test_what_is_drawn_from_global_generators_is_a_member_s_own(dropout, others,
     index, plan = torch.arange(40), recipe(epochs=4)
     alone = models(1, dropout)
     fit(alone, pool, [noisy(index, labels, 5)], plan)
-    torch.rand(3), np.random.rand(3), random.random()  # noqa: NPY002
+    torch.rand(3), np.random.rand(3), random.random()
     together = models(1 + others, dropout)
     fit(together, pool, [noisy(index, labels, 5 + m) for m in range(1 + others)], plan)
     torch.testing.assert_close(together.weights[0], alone.weights[0], rtol=1e-4, atol=1e-6)
@@ -284,7 +286,9 @@ def test_what_is_drawn_from_global_generators_is_a_member_s_own(dropout, others,
     monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0)
     path, interrupted = tmp_path / "fit.safetensors", models(1, dropout)
 
-    def stop(epochs=iter(range(4))):
+    epochs = itertools.count()
+
+    def stop():
         if next(epochs) == 2:  # after the checkpoint of two epochs
             raise KeyboardInterrupt
 

@@ -1,28 +1,14 @@
 """The tiny config on a real Slurm cluster, wherever one answers: the tables are those of a local run, byte for byte."""
 
 import re
-import shutil
 import subprocess
 from collections import Counter
 
 import pytest
-from running import clone, snakemake, views
+from running import SLURM, clone, no_slurm, snakemake, views
 
-
-def answers() -> str | None:
-    """Why no test can run here; None where Slurm takes jobs."""
-    if shutil.which("sinfo") is None:
-        return "Slurm's commands are not installed here"
-    done = subprocess.run(["sinfo", "--noheader"], text=True, capture_output=True, check=False, timeout=30)
-    return None if done.returncode == 0 else f"no Slurm controller answers here: {done.stderr.strip()}"
-
-
-REASON = answers()
+REASON = no_slurm()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
-
-# What a cluster without accounting and with a controller next door needs; a real one keeps the profile's own values.
-HERE = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1")
-HERE += ("--seconds-between-status-checks", "1", "--latency-wait", "5", "--jobs", "6")
 
 
 def jobs() -> dict[str, dict[str, str]]:
@@ -36,7 +22,7 @@ def test_the_tables_are_those_of_a_local_run(finished, tmp_path):
     """With the repository's own profile; every stage asks for what the config says that its jobs are worth."""
     before = jobs()
     where = clone(tmp_path / "cluster")
-    snakemake(where, "--profile", "slurm", *HERE)
+    snakemake(where, *SLURM)
     assert views(where) == views(finished)
     ran = [job for number, job in jobs().items() if number not in before]
     assert len({job["NodeList"] for job in ran}) > 1

@@ -151,7 +151,7 @@ def test_artifacts_can_be_read_by_who_may_read_any_new_file(tmp_path):
 
 @steps.step
 def draw(*, output: steps.Output) -> None:
-    output.write_text(f"{random.random()} {np.random.rand()} {torch.rand(1).item()}")  # noqa: NPY002 - that is the point
+    output.write_text(f"{random.random()} {np.random.rand()} {torch.rand(1).item()}")
 
 
 def test_a_step_that_draws_from_global_generators_gives_the_same_bytes_again(tmp_path):

@@ -1,0 +1,129 @@
+"""The workflow is killed at random moments, again and again: a start ends with all its targets or says that it did not.
+
+KILLS (default 6) says how often; `make faults KILLS=50` is the long one.
+"""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from running import CONFIG, SLURM, clone, environment, no_slurm, planned, snakemake, views
+
+REASON = no_slurm()
+KILLS = int(os.environ.get("KILLS", "6"))
+TARGETS = ("results/tables/table1.csv", "results/runs/digits.csv", "results/figures/fig2.pdf", "results/claims.csv")
+
+
+def start(where: Path, *arguments: str) -> subprocess.Popen:
+    """Snakemake in a session of its own, as a terminal gives one to it and its jobs."""
+    command = [sys.executable, "-m", "snakemake", "--configfile", CONFIG, *arguments]
+    with open(where / "said.txt", "w") as said:
+        return subprocess.Popen(command, cwd=where, env=environment(), stdout=said, stderr=said, start_new_session=True)
+
+
+def until_killed(where: Path, dice: random.Random, number: int, *arguments: str) -> bool:
+    """Start the workflow, and kill it and all its processes after some seconds; whether it ended before, and well.
+
+    kill -9 and Ctrl-C's signal in turn. Fails where it ends with exit code 0 and without its targets.
+    """
+    running = start(where, *arguments)
+    try:
+        running.wait(timeout=dice.uniform(3, 15))
+    except subprocess.TimeoutExpired:
+        os.killpg(running.pid, signal.SIGKILL if number % 2 else signal.SIGINT)
+        running.wait(timeout=120)
+    if running.returncode == 0:
+        there = [path for path in TARGETS if (where / path).is_file()]
+        assert there == [*TARGETS], (where / "said.txt").read_text()
+    return running.returncode == 0
+
+
+def killed(where: Path, kills: int, seed: int, *arguments: str) -> int:
+    """Kill runs of the workflow `kills` times, from nothing again whenever one ends; how many ended."""
+    dice, number, ended = random.Random(seed), 0, 0
+    while number < kills:
+        if until_killed(where, dice, number, *arguments):
+            ended += 1
+            shutil.rmtree(where / "results")
+        else:
+            number += 1
+            snakemake(where, "--unlock")
+    return ended
+
+
+def store(where: Path, *arguments: str) -> str:
+    """What a command of `amun_steps.store` prints. Fails when it fails."""
+    command = [sys.executable, "-m", "amun_steps.store", *arguments]
+    done = subprocess.run(command, cwd=where, env=environment(), text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def check_whole(where: Path, expected: dict[str, bytes]) -> None:
+    """All views are what they are without any kill, every artifact is whole, and what killed jobs left can be found."""
+    assert planned(where) == {}
+    assert views(where) == expected
+    store(where, "verify")
+    left = [path for path in (where / "results").rglob(".*") if path.suffix != ".snakemake_timestamp"]
+    left = [path for path in left if not path.name.startswith((".table", ".fig", ".digits-", ".claims"))]
+    long_ago = time.time() - 7200
+    for path in [p for folder in left for p in (folder, *folder.rglob("*"))]:
+        os.utime(path, (long_ago, long_ago))
+    store(where, "gc", CONFIG, "--delete")
+    assert [path for path in left if path.exists()] == []
+    store(where, "verify")
+    assert planned(where) == {}
+
+
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(finished, tmp_path):
+    where = clone(tmp_path / "clone")
+    killed(where, KILLS, 0, "--cores", "2")
+    snakemake(where, "--cores", "2")
+    check_whole(where, views(finished))
+
+
+@pytest.mark.skipif(REASON is not None, reason=str(REASON))
+def test_on_slurm_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(finished, tmp_path):
+    """Its jobs outlive a kill -9 of the workflow, and run beside their second start."""
+    where = clone(tmp_path / "clone")
+    killed(where, max(1, KILLS // 6), 1, *SLURM)
+    snakemake(where, *SLURM)
+    for _ in range(60):
+        if not subprocess.run(["squeue", "--noheader"], capture_output=True, text=True, check=True).stdout.strip():
+            break
+        time.sleep(1)
+    check_whole(where, views(finished))
+
+
+def test_a_run_that_was_not_looked_at_to_its_end_fails(finished, tmp_path):
+    """--forcerun hides what is downstream: Snakemake ends well, without the table that it was asked for."""
+    where = tmp_path / "copy"
+    shutil.copytree(finished, where, symlinks=True)
+    (where / "results" / "tables" / "table1.csv").unlink()
+    running = start(where, "--cores", "1", "--forcerun", "inclusion", "--", "results/tables/table1.csv")
+    running.wait(timeout=120)
+    said = (where / "said.txt").read_text()
+    if (where / "results" / "tables" / "table1.csv").is_file():
+        assert running.returncode == 0, said
+    else:
+        assert running.returncode != 0
+        assert "results/tables/table1.csv: not made yet; start the same command again" in said
+    snakemake(where, "--cores", "1", "--", "results/tables/table1.csv")
+    assert views(where)["table1.csv"] == views(finished)["table1.csv"]
+
+
+@pytest.mark.parametrize("half", ["results/figures/fig4.csv", "results/figures/fig4.pdf", "results/tables/table1.md"])
+def test_a_view_of_which_a_killed_job_left_half_is_made_again(finished, tmp_path, half):
+    where = tmp_path / "copy"
+    shutil.copytree(finished, where, symlinks=True)
+    kind, name = Path(half).parent.name, Path(half).stem
+    for path in (where / "results" / kind).glob(f"*{name}[-.]*"):
+        if path != where / half:
+            path.unlink()
+    assert sum(planned(where).values()) >= 2  # the view and `all`
