@@ -101,8 +101,8 @@ def continuous(
                 members.append(Member(schedule=choice.schedule, seed=seed, **vars(update)))
             fit(models, pool, members, unlearning.recipe)
             logits = models.predict(images).numpy()
-            for m, ((s, o, r), scored) in enumerate(zip(part, judge.membership(logits), strict=True)):
-                found = judge.metrics(logits[m], scored, asked[s, k], data.train & ~gone[m])
+            for m, (s, o, r) in enumerate(part):
+                found = judge.metrics(logits[m], judge.membership(logits[m]), asked[s, k], data.train & ~gone[m])
                 diverged = not np.isfinite(logits[m]).all()
                 rows.append({"set": s, "original": o, "run": r, "request": k + 1, **found, "diverged": diverged})
     pd.DataFrame(rows).to_csv(output, index=False, float_format="%.6f", lineterminator="\n")

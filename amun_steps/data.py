@@ -6,6 +6,7 @@ normalises further.
 """
 
 import importlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,11 +47,26 @@ def load_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
         return file["labels"][:].astype(np.int64), file["train"][:]
 
 
-def write_arrays(path: Path, arrays: dict[str, np.ndarray], **attributes: Any) -> None:
+@dataclass(frozen=True)
+class Parts:
+    """An array that is never in memory as a whole: its `shape`, float32, and its rows, some at a time."""
+
+    shape: tuple[int, ...]
+    rows: Iterable[np.ndarray]
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray | Parts], **attributes: Any) -> None:
     """Write arrays as chunked HDF5 datasets with checksums; `attributes` go to the file's root."""
     with h5py.File(path, "w") as file:
         for name, array in arrays.items():
-            file.create_dataset(name, data=array, chunks=True, fletcher32=True)
+            if isinstance(array, Parts):
+                written = file.create_dataset(name, array.shape, np.float32, chunks=True, fletcher32=True)
+                end = 0
+                for rows in array.rows:
+                    written[end : end + len(rows)] = rows
+                    end += len(rows)
+            else:
+                file.create_dataset(name, data=array, chunks=True, fletcher32=True)
         file.attrs.update(attributes)
 
 

@@ -17,7 +17,7 @@ def accuracy(logits: np.ndarray, labels: np.ndarray, index: np.ndarray) -> float
     """
     if not np.isfinite(logits).all():
         return float("nan")
-    return 100 * float((logits[index].argmax(axis=-1) == labels[index]).mean())
+    return 100 * float((logits.argmax(axis=-1)[index] == labels[index]).mean())
 
 
 def auc(positive: np.ndarray, negative: np.ndarray) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from amun_steps import stack as stacks
 from amun_steps.clipping import Clipping
-from amun_steps.data import Dataset, load, write_arrays
+from amun_steps.data import Dataset, Parts, load, write_arrays
 from amun_steps.device import device, images_on
 from amun_steps.fit import Member, Recipe, Samples, Schedule, fit, supervised
 from amun_steps.seeds import seed_of
@@ -52,7 +52,7 @@ def originals(
     names = [("original", o) for o in range(count)]
     trained, losses = _train(data, [data.train] * count, names, training, stack, partial)
     numbers = {"original": range(count), "set": [-1] * count, "run": [-1] * count, "seed": _seeds(training, names)}
-    write_models(models, outputs, trained, images_on(data, device()), losses, numbers)
+    write_models(models, outputs, trained, images_on(data, device()), losses, numbers, stack)
 
 
 @step
@@ -75,7 +75,7 @@ def retrained(
     names = [("retrained", forget_name, set, k) for k in range(count)]
     trained, losses = _train(data, [remain] * count, names, training, stack, partial)
     numbers = {"original": [-1] * count, "set": [set] * count, "run": range(count), "seed": _seeds(training, names)}
-    write_models(models, outputs, trained, images_on(data, device()), losses, numbers)
+    write_models(models, outputs, trained, images_on(data, device()), losses, numbers, stack)
 
 
 @step
@@ -147,16 +147,18 @@ def write_models(
     images: Tensor,
     losses: np.ndarray,
     numbers: dict[str, Sequence[int]],
+    size: int,
     choice: str = "{}",
 ) -> None:
-    """Write a stack to `models` and, to `outputs`, what its models say of every sample.
+    """Write a stack to `models` and, to `outputs`, what its models say of every sample, `size` models at a time.
 
     `outputs` gets `logits` (models, N, classes) float32, `training_loss` (models, epochs) and `numbers`: for each model
     its `original`, `set` and `run`, -1 where there is none, and its `seed`; `choice` is an attribute of the file.
     """
     stacks.save(stack, models)
     columns = {name: np.array(values) for name, values in numbers.items()}
-    logits = stack.predict(images).numpy()
+    parts = (stack[start : start + size].predict(images).numpy() for start in range(0, stack.size, size))
+    logits = Parts((stack.size, len(images), stack.network["classes"]), parts)
     write_arrays(outputs, {"logits": logits, "training_loss": losses, **columns}, choice=choice)
 
 

@@ -1,5 +1,6 @@
 """Step: a part of one method's grid of hyperparameters, tried on the tuning forget set (paper, Appendix C)."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def tune(
     unlearner = Unlearner(dataset, originals, forget, forget_name, adversarial, unlearning)
     tuning = len(unlearner.forget) - 1
     with h5py.File(retrained) as file:
-        standard = _measure(judge, file["logits"][:], unlearner.forget[tuning]).mean(axis=0)
+        standard = _measure(judge, file["logits"], unlearner.forget[tuning]).mean(axis=0)
     tried = [(point, o) for point in part_of(grid, part, parts) for o in on]
     plan = [Run(o, tuning, 0, _choice(point)) for point, o in tried]
     measured = np.concatenate(
@@ -65,10 +66,9 @@ def tune(
     rows.to_csv(output, index=False, float_format="%.6f", lineterminator="\n")
 
 
-def _measure(judge: Judge, logits: np.ndarray, forget: np.ndarray) -> np.ndarray:
-    """(models, 4) metrics of the tuning criterion of (models, N, classes) logits."""
-    scores = judge.membership(logits)
-    measured = [judge.metrics(model, score, forget) for model, score in zip(logits, scores, strict=True)]
+def _measure(judge: Judge, logits: Iterable[np.ndarray], forget: np.ndarray) -> np.ndarray:
+    """(models, 4) metrics of the tuning criterion of each model's (N, classes) logits."""
+    measured = [judge.metrics(model, judge.membership(model), forget) for model in logits]
     return np.array([[m[name] for name in CRITERION] for m in measured])
 
 

@@ -171,7 +171,7 @@ def unlearn(
     numbers = {name: [getattr(r, name) for r in plan] for name in ("original", "set", "run")}
     numbers["seed"] = [unlearner.seed_of(r) for r in plan]
     unlearned, losses = stacks.concatenate(parts), np.concatenate(losses)
-    write_models(models, outputs, unlearned, unlearner.images, losses, numbers, choice=canonical(choice))
+    write_models(models, outputs, unlearned, unlearner.images, losses, numbers, stack, choice=canonical(choice))
 
 
 if __name__ == "__main__":

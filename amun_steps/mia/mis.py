@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+BLOCK = 8192  # samples whose logits are in memory in float64 at once
 FEATURES = ("correctness", "confidence", "entropy", "modified_entropy", "probabilities")
 
 
@@ -21,6 +22,12 @@ def features(logits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     computed per row (the originals' code indexes all columns for every row), from log p and log(1 - p) that
     are exact where p rounds to 0 or 1 (the originals clip at 1e-30).
     """
+    starts = range(0, max(1, len(labels)), BLOCK)
+    parts = [_features(logits[start : start + BLOCK], labels[start : start + BLOCK]) for start in starts]
+    return {name: np.concatenate([part[name] for part in parts]) for name in FEATURES}
+
+
+def _features(logits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     p = np.exp(log_p)
@@ -87,5 +94,5 @@ def scores(
     others = test if len(test) == size else generator.choice(test, size, replace=False)
     if not np.isfinite(logits).all():
         return dict.fromkeys(names, float("nan"))
-    found = features(logits, labels)
-    return {name: mis(found[name][members], found[name][others], found[name][forget]) for name in names}
+    found = [features(logits[rows], labels[rows]) for rows in (members, others, forget)]
+    return {name: mis(*(of_set[name] for of_set in found)) for name in names}

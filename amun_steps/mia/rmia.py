@@ -6,6 +6,8 @@ samples z with r_x / r_z > gamma.
 
 import numpy as np
 
+BLOCK = 8192  # samples whose logits are in memory in float64 at once
+
 
 def signal(
     logits: np.ndarray,
@@ -28,11 +30,19 @@ def signal(
     would be another attack, and `scores` is defined for all values. Logits that are not finite give NaN for
     their own sample and for no other.
     """
+    found = np.empty(logits.shape[:-1])
+    for start in range(0, len(labels), BLOCK):
+        part = slice(start, start + BLOCK)
+        found[..., part] = _signal(logits[..., part, :], labels[part], temperature, margin, taylor_terms)
+    return found
+
+
+def _signal(logits: np.ndarray, labels: np.ndarray, temperature: float, margin: float, terms: int) -> np.ndarray:
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     true = np.broadcast_to(labels[:, None], (*scaled.shape[:-1], 1))
     np.put_along_axis(scaled, true, np.take_along_axis(scaled, true, axis=-1) - margin, axis=-1)
     with np.errstate(all="ignore"):
-        tau = _taylor(scaled, taylor_terms)
+        tau = _taylor(scaled, terms)
         found = np.take_along_axis(tau, true, axis=-1)[..., 0] / tau.sum(axis=-1)
     # a negative infinity at another class would make a finite number, 0
     return np.where(np.isfinite(scaled).all(axis=-1), found, np.nan)
