@@ -338,3 +338,24 @@ def test_scores_are_of_the_right_model_and_forget_set(made, tmp_path):
     both = scored(made, tmp_path, made("originals.h5"))
     assert both[["original", "set"]].to_numpy().tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
     assert not both.diverged.any()
+
+
+def test_a_retrained_model_judged_on_permuted_membership_gives_50(made):
+    """Neither D_F nor D_T was seen: which of these samples is called which tells an attack nothing.
+
+    The mean AUC over random exchanges of the two is 50 within three of its standard errors, while D_R is told apart.
+    """
+    data = load(made("dataset.h5"))
+    forget = load_forget(made("forget.h5"), data.train)[0]
+    judge = load_judge(made("dataset.h5"), made("signals.h5"), SIGNAL, 2.0)
+    with h5py.File(made("set0.h5")) as file:
+        logits = file["logits"][0]
+    membership = judge.membership(logits)
+    unseen, generator, found = np.flatnonzero(forget | ~data.train), np.random.default_rng(0), []
+    for _ in range(100):
+        train, chosen = data.train & ~forget, np.zeros_like(forget)
+        chosen[generator.choice(unseen, forget.sum(), replace=False)] = True
+        found.append(replace(judge, train=train | chosen).metrics(logits, membership, chosen)["ft_auc"])
+    assert len(set(found)) > 90
+    assert abs(np.mean(found) - 50) < 3 * np.std(found, ddof=1) / np.sqrt(len(found))
+    assert judge.metrics(logits, membership, forget)["rt_auc"] > 55
