@@ -1,13 +1,14 @@
 # make demo: the paper's main experiment on real handwritten digits. make all: all its tables and figures on them.
 # make report: these in one HTML file. make fashion: the main experiment on Fashion-MNIST, an hour or two.
-# make plan: what CONFIG will cost, before it runs. make test: the tests. Each installs what it needs.
+# make plan: what CONFIG will cost, before it runs. make test: the tests. make mutants: whether the tests notice wrong
+# science, by default two edits side by side (CORES). Each installs what it needs.
 CORES ?= $(shell nproc)
 CONFIG ?= config/config.yaml
 VENV := .venv
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --quiet rules reason host
 
-.PHONY: demo all report fashion plan test lint format
+.PHONY: demo all report fashion plan test mutants lint format
 
 demo: $(VENV)/.installed
 	$(SNAKEMAKE) --configfile config/quickstart.yaml -- $(patsubst %,results/tables/table%.csv,1 2 10 11)
@@ -31,6 +32,10 @@ plan: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
+
+mutants: CORES = 2
+mutants: $(VENV)/.installed
+	CORES=$(CORES) $(BIN)/python tests/mutants.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

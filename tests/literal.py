@@ -3,8 +3,11 @@
 import math
 
 import numpy as np
+import torch
 from sklearn.metrics import roc_auc_score
 from sklearn.svm import SVC
+from torch import Tensor
+from torch.nn import functional as F
 
 
 def signals(logits: np.ndarray, labels: np.ndarray, temperature: float = 2.0, margin: float = 0.6) -> np.ndarray:
@@ -51,3 +54,21 @@ def judged(logits: np.ndarray, labels: np.ndarray, membership: np.ndarray, remai
         "fr_auc": auc(membership[remain], membership[forget]),
         "rt_auc": auc(membership[remain], membership[test]),
     }
+
+
+def small_resnet(tensors: dict[str, Tensor], images: Tensor, stem_stride: int, strides: list[int]) -> Tensor:
+    """(n, classes) logits of (n, ...) images by one small_resnet with batch normalisation, from its saved tensors."""
+
+    def layer(x: Tensor, convolution: str, norm: str, stride: int, padding: int = 1) -> Tensor:
+        x = F.conv2d(x, tensors[f"{convolution}.weight"], stride=stride, padding=padding)
+        running = tensors[f"{norm}.running_mean"], tensors[f"{norm}.running_var"]
+        return F.batch_norm(x, *running, tensors[f"{norm}.weight"], tensors[f"{norm}.bias"])
+
+    with torch.no_grad():
+        x = layer(images, "0", "1", stem_stride).relu()
+        for block, stride in enumerate(strides, start=3):
+            kept = layer(x, f"{block}.shortcut.0", f"{block}.shortcut.1", stride, padding=0) if stride != 1 else x
+            y = layer(x, f"{block}.conv1", f"{block}.norm1", stride).relu()
+            x = (layer(y, f"{block}.conv2", f"{block}.norm2", 1) + kept).relu()
+        last = len(strides) + 5
+        return F.linear(x.mean(dim=(2, 3)), tensors[f"{last}.weight"], tensors[f"{last}.bias"])

@@ -49,6 +49,17 @@ def test_the_share_at_a_false_positive_rate_is_of_the_forget_set_against_the_tes
     assert found["tpr_at_1_fpr"] == 75  # above 0: ten of them are
 
 
+def test_membership_is_by_the_judge_s_own_signal_and_gamma():
+    generator = np.random.default_rng(0)
+    logits, labels = generator.normal(0, 2, (30, 4)), generator.integers(0, 4, 30)
+    references = generator.uniform(0.1, 0.9, (3, 30))
+    for temperature, margin, gamma in ((1.0, 0.2, 1.0), (2.0, 0.6, 3.0)):
+        parameters = {"temperature": temperature, "margin": margin, "taylor_terms": 4}
+        judge = Judge(rmia.prior(references), labels, np.arange(30) < 20, parameters, gamma)
+        expected = literal.rmia(literal.signals(logits, labels, temperature, margin), references, gamma)
+        np.testing.assert_allclose(judge.membership(logits), expected)
+
+
 # ---- the step `score`, on arrays made by hand ------------------------------------------------------------------------
 
 

@@ -178,14 +178,17 @@ def test_models_learn_what_they_are_trained_on(made):
     np.testing.assert_allclose(models.predict(images).numpy(), logits, rtol=1e-4, atol=1e-4)
 
 
-def test_signals_are_those_of_the_models_one_by_one(made):
+@pytest.mark.parametrize("parameters", [SIGNAL, {"temperature": 1.0, "margin": 0.2, "taylor_terms": 2}])
+def test_signals_are_those_of_the_models_one_by_one(made, tmp_path, parameters):
     data = load(made("dataset.h5"))
     images = torch.from_numpy(data.images).float() / 255
-    with h5py.File(made("signals.h5")) as file:
+    paths = [made(f"reference{r}.safetensors") for r in range(4)]
+    signals(dataset=made("dataset.h5"), models=paths, signal=parameters, stack=3, output=tmp_path / "signals.h5")
+    with h5py.File(tmp_path / "signals.h5") as file:
         found = file["signals"][:]
-    for r in range(4):
-        logits = stacks.load([made(f"reference{r}.safetensors")], torch.device("cpu")).predict(images)[0].numpy()
-        np.testing.assert_allclose(found[r], rmia.signal(logits, data.labels, **SIGNAL), rtol=1e-3, atol=1e-5)
+    for r, path in enumerate(paths):
+        logits = stacks.load([path], torch.device("cpu")).predict(images)[0].numpy()
+        np.testing.assert_allclose(found[r], rmia.signal(logits, data.labels, **parameters), rtol=1e-3, atol=1e-5)
 
 
 def test_amun_is_given_the_adversarial_examples_of_its_own_original_and_forget_set(made):
@@ -200,6 +203,8 @@ def test_amun_is_given_the_adversarial_examples_of_its_own_original_and_forget_s
         assert torch.equal(samples.label, torch.from_numpy(label))
         assert not samples.augment.any()
         assert (label != unlearner.data.labels[rows]).all()
+        request = unlearner._request(original, which, pool, samples)
+        assert torch.equal(request.model.weights, unlearner.originals.weights[[original]])
 
 
 def test_transferred_adversarial_examples_are_those_of_the_other_originals_in_turn(made):
