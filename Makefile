@@ -1,7 +1,7 @@
 # make demo: the paper's main experiment on real handwritten digits. make all: all its tables and figures on them.
 # make report: these in one HTML file. make fashion: the main experiment on Fashion-MNIST, an hour or two.
 # make plan: what CONFIG will cost, before it runs. make test: the tests. make faults: the workflow killed KILLS times.
-# Each installs what it needs.
+# make mutants: whether the tests notice wrong science, two edits side by side. Each installs what it needs.
 CORES ?= $(shell nproc)
 KILLS ?= 50
 CONFIG ?= config/config.yaml
@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --quiet rules reason host
 
-.PHONY: demo all report fashion plan test faults lint format
+.PHONY: demo all report fashion plan test faults mutants lint format
 
 demo: $(VENV)/.installed
 	$(SNAKEMAKE) --configfile config/quickstart.yaml -- $(patsubst %,results/tables/table%.csv,1 2 10 11)
@@ -36,6 +36,10 @@ test: $(VENV)/.installed
 
 faults: $(VENV)/.installed
 	KILLS=$(KILLS) $(BIN)/python -m pytest tests/test_faults.py
+
+mutants: CORES = 2
+mutants: $(VENV)/.installed
+	CORES=$(CORES) $(BIN)/python tests/mutants.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -73,7 +73,6 @@ def continuous(
     for start in range(0, len(everything), stack):
         part = everything[start : start + stack]
         models = first[[o for _, o, _ in part]]
-        gone = np.zeros((len(part), len(labels)), dtype=bool)
         for k in range(asked.shape[1]):
             size = max(int(asked[s, k].sum()) for s, _, _ in part) if adversarial else 0
             pool = torch.cat([images, images.new_zeros(len(part) * size, *images.shape[1:])])  # each D_A has its place
@@ -86,8 +85,7 @@ def continuous(
                     image, label = closest(models[[m]], o, np.flatnonzero(forget), seed)
                     near = Samples.of(len(images) + m * size + torch.arange(len(label)), label, augment=False)
                     pool[near.index] = image
-                gone[m] |= forget
-                remain = data.train & ~gone[m] if unlearning.remain else nothing
+                remain = remaining(data.train, asked[s], k) if unlearning.remain else nothing
                 request = Request(
                     remain=Samples.among(remain, labels),
                     forget=Samples.among(forget, labels),
@@ -102,10 +100,19 @@ def continuous(
             fit(models, pool, members, unlearning.recipe)
             logits = models.predict(images).numpy()
             for m, (s, o, r) in enumerate(part):
-                found = judge.metrics(logits[m], judge.membership(logits[m]), asked[s, k], data.train & ~gone[m])
+                remain = remaining(data.train, asked[s], k)
+                found = judge.metrics(logits[m], judge.membership(logits[m]), asked[s, k], remain)
                 diverged = not np.isfinite(logits[m]).all()
                 rows.append({"set": s, "original": o, "run": r, "request": k + 1, **found, "diverged": diverged})
     pd.DataFrame(rows).to_csv(output, index=False, float_format="%.6f", lineterminator="\n")
+
+
+def remaining(train: np.ndarray, requests: np.ndarray, k: int) -> np.ndarray:
+    """(N,) bool, D_R of request `k`, counted from 0: the training samples that no request up to it has forgotten.
+
+    train: (N,) bool. requests: (requests, N) bool, one sequence.
+    """
+    return train & ~requests[: k + 1].any(axis=0)
 
 
 if __name__ == "__main__":

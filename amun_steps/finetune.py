@@ -50,35 +50,17 @@ def finetune(
     rows = np.flatnonzero(forgotten)
     images, labels = images_on(data, where), torch.from_numpy(data.labels)
     members, pool = [], [images]
-    beside = {
-        "with_data": Samples.among(data.train, labels),
-        "with_forget": Samples.among(forgotten, labels),
-        "alone": Samples.among(np.zeros_like(forgotten), labels),
-    }
     for original in range(first.size):
         drawn = Generator().manual_seed(seed_of(seed, "finetune", forget_name, original))
         image, wrong = map(torch.from_numpy, load_adversarial(adversarial[original], rows))
         clean = images[rows].cpu()
         sphere = on_sphere(clean, (image - clean).flatten(1).norm(dim=1), drawn)
         other = other_labels(labels[rows], wrong, data.classes, drawn)
-        end = sum(map(len, pool))
+        sets = joined(data.train, forgotten, labels, wrong, other, start=sum(map(len, pool)))
         pool += [image.to(where), sphere.to(where)]
-        at = {"x": torch.from_numpy(rows), "x_adv": torch.arange(len(rows)) + end}
-        at["x_sphere"] = at["x_adv"] + len(rows)
-        sets = {
-            "orig": ("x", labels[rows]),
-            "adv": ("x_adv", wrong),
-            "adv_rs": ("x_sphere", wrong),
-            "adv_rl": ("x_adv", other),
-            "orig_rl": ("x", other),
-            "orig_advl": ("x", wrong),
-        }
-        for panel in PANELS:
-            for name in SETS:
-                source, label = sets[name]
-                joined = beside[panel] + Samples.of(at[source], label, augment=False)
-                order = seed_of(seed, "finetune", forget_name, original, panel, name)
-                members.append((original, panel, name, Member(lambda _, joined=joined: [joined], schedule, order)))
+        for (panel, name), samples in sets.items():
+            order = seed_of(seed, "finetune", forget_name, original, panel, name)
+            members.append((original, panel, name, Member(lambda _, samples=samples: [samples], schedule, order)))
     found, together = [], torch.cat(pool)
     for start in range(0, len(members), stack):
         part = members[start : start + stack]
@@ -97,6 +79,33 @@ def finetune(
             for epoch, values in enumerate(history)
         ]
     pd.DataFrame(found).to_csv(output, index=False, float_format="%.6f", lineterminator="\n")
+
+
+def joined(
+    train: np.ndarray, forgotten: np.ndarray, labels: Tensor, wrong: Tensor, other: Tensor, start: int
+) -> dict[tuple[str, str], Samples]:
+    """What is trained on, for each of PANELS and each of SETS.
+
+    train, forgotten: (N,) bool, D and D_F. labels: (N,). wrong, other: (n,) labels of the n samples of D_F, that of the
+    adversarial example and one that is neither this nor the true one. start: the row of the pool from which on the n
+    adversarial examples lie, and after them the n points of the spheres.
+    """
+    x = torch.from_numpy(np.flatnonzero(forgotten))
+    x_adv = torch.arange(len(x)) + start
+    sets = {
+        "orig": (x, labels[x]),
+        "adv": (x_adv, wrong),
+        "adv_rs": (x_adv + len(x), wrong),
+        "adv_rl": (x_adv, other),
+        "orig_rl": (x, other),
+        "orig_advl": (x, wrong),
+    }
+    beside = {
+        "with_data": Samples.among(train, labels),
+        "with_forget": Samples.among(forgotten, labels),
+        "alone": Samples.among(np.zeros_like(train), labels),
+    }
+    return {(panel, name): beside[panel] + Samples.of(*sets[name], augment=False) for panel in PANELS for name in SETS}
 
 
 def on_sphere(images: Tensor, distance: Tensor, generator: Generator) -> Tensor:

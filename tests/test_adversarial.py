@@ -3,15 +3,25 @@
 import math
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 import torch
+import toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 from toy import images
 
-from amun_steps.adversarial import Attack, Search, build_adversarial_set, choose_epsilon_init
+from amun_steps import stack as stacks
+from amun_steps.adversarial import (
+    Attack,
+    Search,
+    adversarial,
+    build_adversarial_set,
+    choose_epsilon_init,
+    load_adversarial,
+)
 from amun_steps.attacks import log_odds_against, pgd
 
 PGD50 = Attack("pgd", {"steps": 50, "relative_step": 0.1, "restart": True}, Search(100, 0.001, 0.95))
@@ -149,6 +159,22 @@ def test_a_model_that_ignores_its_input_is_an_error_not_an_endless_loop():
 
     with pytest.raises(RuntimeError, match="2 of 2 samples have no adversarial example"):
         build_adversarial_set(constant, images(2)[0], torch.zeros(2, dtype=torch.long), 0.1, PGD50, SEEDS)
+
+
+def test_the_step_attacks_each_training_sample_of_one_original_in_evaluation_mode(tmp_path):
+    """Of a network with batch normalisation: its answer to an image does not depend on the others of the batch."""
+    files, data = toy.files(tmp_path, sets=1, network=toy.SMALL)
+    originals = stacks.load([files["originals"]], toy.CPU)
+    pgd10 = Attack("pgd", {"steps": 10, "relative_step": 0.1}, Search(20, 0.05, 0.95))
+    options = {"originals": files["originals"], "original": 1, "attack": pgd10, "seed": 0}
+    adversarial(dataset=files["dataset"], **options, output=tmp_path / "found.h5")
+    image, label = load_adversarial(tmp_path / "found.h5", np.arange(70))
+    assert originals.predict(torch.from_numpy(image))[1].argmax(dim=1).tolist() == label.tolist()
+    assert (label != data.labels[data.train]).all()
+    with h5py.File(tmp_path / "found.h5") as file:
+        apart = image - toy.pool(data)[data.train].numpy()
+        np.testing.assert_allclose(np.sqrt((apart**2).sum(axis=(1, 2, 3))), file["distance"][:], atol=1e-5)
+        assert file["epsilon"][:].min() >= file.attrs["epsilon_init"]
 
 
 # ---- FFGSM (Appendix F.5) --------------------------------------------------------------------------------------------

@@ -352,3 +352,26 @@ def test_a_stack_predicts_what_its_modules_predict():
         module.load_state_dict({k: v[row] for k, v in {**stack.parameters(stack.weights), **stack.buffers}.items()})
         with torch.no_grad():
             torch.testing.assert_close(stack.predict(x, batch=4)[row], module(x), rtol=1e-5, atol=1e-6)
+
+
+def test_crops_are_uniform_and_half_of_the_images_are_mirrored():
+    """Of one image with nine different pixels in the middle, 2,000 times: 25 shifts, each mirrored or not."""
+    image = torch.zeros(1, 1, 5, 5)
+    image[0, 0, 1:4, 1:4] = torch.arange(1.0, 10).view(3, 3)
+    samples = Samples.of(torch.zeros(2000, dtype=torch.long), torch.zeros(2000, dtype=torch.long))
+    seen = []
+
+    def spy(network, x, y, generators):
+        seen.append(x)
+        return network(x).flatten(0, 1)[:, 0].view(1, -1)
+
+    network = {**SMALL, "shape": [1, 5, 5]}
+    plan = recipe(epochs=1, batch_size=2000, augmentation=Augmentation(2, True))
+    fit(models(1, network), image, [Member(lambda _: [samples], Schedule(0.0), 0)], plan, objective=spy)
+    found, counts = torch.cat(seen, dim=1)[0].flatten(1).unique(dim=0, return_counts=True)
+    assert len(found) == 50
+    assert counts.min() > 10  # each is expected 40 times; a deviation is 6.3
+    padded = F.pad(image, (2, 2, 2, 2))
+    plain = {tuple(padded[0, 0, r : r + 5, c : c + 5].flatten().tolist()) for r in range(5) for c in range(5)}
+    share = sum(n for x, n in zip(found.tolist(), counts.tolist(), strict=True) if tuple(x) in plain) / 2000
+    assert abs(share - 0.5) < 0.05

@@ -194,3 +194,24 @@ def test_bs_takes_a_large_forget_set_in_batches(model, monkeypatch):
     assert torch.equal(labels(), whole)
     assert max(sizes) == 16
     assert len(whole.unique()) == 2
+
+
+def test_a_method_looks_at_theta_o_in_evaluation_mode():
+    """On a network with batch normalisation, where an answer in training mode depends on the other images."""
+    from toy import images, models
+    from toy import request as request_on
+
+    pool, labels = images(12)
+    stack = models(1)
+    asked = request_on(pool, labels, stack, range(6), range(6, 12))
+    torch.testing.assert_close(asked.logits(pool), stack.predict(pool)[0])
+
+
+def test_bs_rounds_the_moved_image_to_whole_pixels(model):
+    """Class 1 is below 127.2 pixels: what moves to 127.4 is rounded back to 127, what moves to 127.6 is not."""
+    stack = model[:]
+    stack.weights[0] = torch.tensor([A, A * 127.2 / 255])
+    forget = Samples.of(torch.tensor([0]), torch.tensor([1]))
+    for pixel, nearest in ((124.8, 1), (125.0, 0)):
+        asked = Request(forget, forget, forget, stack, torch.tensor(pixel / 255).view(1, 1, 1, 1), 2)
+        assert bs.unlearn(asked, bound=2.6 / 255).passes(torch.Generator())[1].label.tolist() == [nearest]

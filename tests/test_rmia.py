@@ -154,4 +154,4 @@ def test_the_signal_is_computed_in_float64_and_leaves_the_logits_alone():
 
 
 def test_the_prior_is_the_mean_over_references():
-    assert rmia.prior(np.array([[0.2, 0.4], [0.6, 0.0]])) == pytest.approx([0.4, 0.2])
+    assert rmia.prior(np.array([[0.2, 0.4], [0.6, 0.0], [0.7, 0.2]])) == pytest.approx([0.5, 0.2])

@@ -178,14 +178,17 @@ def test_models_learn_what_they_are_trained_on(made):
     np.testing.assert_allclose(models.predict(images).numpy(), logits, rtol=1e-4, atol=1e-4)
 
 
-def test_signals_are_those_of_the_models_one_by_one(made):
+@pytest.mark.parametrize("parameters", [SIGNAL, {"temperature": 1.0, "margin": 0.2, "taylor_terms": 2}])
+def test_signals_are_those_of_the_models_one_by_one(made, tmp_path, parameters):
     data = load(made("dataset.h5"))
     images = torch.from_numpy(data.images).float() / 255
-    with h5py.File(made("signals.h5")) as file:
+    paths = [made(f"reference{r}.safetensors") for r in range(4)]
+    signals(dataset=made("dataset.h5"), models=paths, signal=parameters, stack=3, output=tmp_path / "signals.h5")
+    with h5py.File(tmp_path / "signals.h5") as file:
         found = file["signals"][:]
-    for r in range(4):
-        logits = stacks.load([made(f"reference{r}.safetensors")], torch.device("cpu")).predict(images)[0].numpy()
-        np.testing.assert_allclose(found[r], rmia.signal(logits, data.labels, **SIGNAL), rtol=1e-3, atol=1e-5)
+    for r, path in enumerate(paths):
+        logits = stacks.load([path], torch.device("cpu")).predict(images)[0].numpy()
+        np.testing.assert_allclose(found[r], rmia.signal(logits, data.labels, **parameters), rtol=1e-3, atol=1e-5)
 
 
 def test_amun_is_given_the_adversarial_examples_of_its_own_original_and_forget_set(made):
@@ -200,6 +203,8 @@ def test_amun_is_given_the_adversarial_examples_of_its_own_original_and_forget_s
         assert torch.equal(samples.label, torch.from_numpy(label))
         assert not samples.augment.any()
         assert (label != unlearner.data.labels[rows]).all()
+        request = unlearner._request(original, which, pool, samples)
+        assert torch.equal(request.model.weights, unlearner.originals.weights[[original]])
 
 
 def test_transferred_adversarial_examples_are_those_of_the_other_originals_in_turn(made):
@@ -338,3 +343,24 @@ def test_scores_are_of_the_right_model_and_forget_set(made, tmp_path):
     both = scored(made, tmp_path, made("originals.h5"))
     assert both[["original", "set"]].to_numpy().tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
     assert not both.diverged.any()
+
+
+def test_a_retrained_model_judged_on_permuted_membership_gives_50(made):
+    """Neither D_F nor D_T was seen: which of these samples is called which tells an attack nothing.
+
+    The mean AUC over random exchanges of the two is 50 within three of its standard errors, while D_R is told apart.
+    """
+    data = load(made("dataset.h5"))
+    forget = load_forget(made("forget.h5"), data.train)[0]
+    judge = load_judge(made("dataset.h5"), made("signals.h5"), SIGNAL, 2.0)
+    with h5py.File(made("set0.h5")) as file:
+        logits = file["logits"][0]
+    membership = judge.membership(logits)
+    unseen, generator, found = np.flatnonzero(forget | ~data.train), np.random.default_rng(0), []
+    for _ in range(100):
+        train, chosen = data.train & ~forget, np.zeros_like(forget)
+        chosen[generator.choice(unseen, forget.sum(), replace=False)] = True
+        found.append(replace(judge, train=train | chosen).metrics(logits, membership, chosen)["ft_auc"])
+    assert len(set(found)) > 90
+    assert abs(np.mean(found) - 50) < 3 * np.std(found, ddof=1) / np.sqrt(len(found))
+    assert judge.metrics(logits, membership, forget)["rt_auc"] > 55

@@ -1,0 +1,589 @@
+"""Mutants: edits of the lines that make numbers, each wrong science, which a test has to notice. `make mutants`.
+
+Each is run by itself, on a copy of the sources, against the tests that are named for it. Where none of them fails, the
+line could be wrong and the suite would pass: write the test, do not drop the mutant.
+"""
+
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parent.parent
+SOURCES = ("amun_steps", "config", "tests", "workflow", "pyproject.toml")
+SHARE = 0.95
+"""Of the mutants, how many must be killed."""
+SECONDS = 300
+"""A mutant whose tests take longer hangs: it is killed."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """An edit of `file`: `old`, which occurs there exactly once, becomes `new`; `why` it is wrong; the `tests`, as
+    pytest takes them, that fail then. survives: why no test can see it, for one that none has to kill."""
+
+    file: str
+    old: str
+    new: str
+    why: str
+    tests: tuple[str, ...]
+    survives: str = ""
+
+
+def _of(file: str, tests: str, *edits: tuple[str, str, str]) -> list[Mutant]:
+    """Mutants (old, new, why) of one file that the same tests kill; names of files in `tests`, or of tests in them."""
+    return [Mutant(file, *edit, tuple(f"tests/{name}" for name in tests.split())) for edit in edits]
+
+
+JUDGE = "test_judge.py"
+AS_TUNED = "test_steps.py::test_tuning_keeps_the_whole_grid_and_takes_the_least_gap"
+TABLES = "test_tables.py"
+PAPER = "test_paper.py"
+
+MUTANTS = [
+    *_of(
+        "amun_steps/judge.py",
+        JUDGE,
+        ('"ft_auc": auc(in_forget, in_test)', '"ft_auc": auc(in_forget, in_remain)', "FT compares with the test set"),
+        ('"fr_auc": auc(in_remain, in_forget)', '"fr_auc": auc(in_forget, in_remain)', "D_R is FR's positive class"),
+        ('"rt_auc": auc(in_remain, in_test)', '"rt_auc": auc(in_forget, in_test)', "RT is of D_R, not of D_F"),
+        ("(logits, self.labels, forget)", "(logits, self.labels, remain)", "unlearn accuracy is D_F's"),
+        ("(logits, self.labels, remain)", "(logits, self.labels, self.train)", "retain accuracy is without D_F"),
+        ("(logits, self.labels, test)", "(logits, self.labels, self.train)", "test accuracy is on unseen samples"),
+        ("self.train & ~forget if", "self.train if", "D_R has none of D_F"),
+        ("self.prior, self.gamma)", "self.prior)", "gamma is the config's, not the default"),
+        ("**self.signal)", ")", "the signal's parameters are the config's, not the defaults"),
+        ("in_test, 0.01)", "in_test, 0.1)", "the rate in the name is 1%"),
+        ("in_test, 0.001)", "in_test, 0.01)", "the rate in the name is 0.1%"),
+        ('rmia.prior(file["signals"][:])', 'rmia.prior(file["signals"][:1])', "the prior is over all references"),
+    ),
+    *_of(
+        "amun_steps/metrics.py",
+        "test_metrics.py",
+        ("argmax(axis=-1)", "argmin(axis=-1)", "a prediction is the largest logit"),
+        ('("left", "right")', '("left", "left")', "ties count a half, not nothing"),
+        ("(2 * len(negative))", "(2 * len(positive))", "the share is of the negatives that lie below"),
+        ("<= fpr)", "< fpr)", "a rate that is met exactly is allowed"),
+        ("positive > too_many", "positive >= too_many", "a tie with the first negative too many is one too many"),
+        ("np.abs(np.asarray(values) - reference)", "(np.asarray(values) - reference)", "a gap is a distance"),
+        (
+            "np.abs(np.asarray(values) - reference).mean(axis=-1)",
+            "np.abs((np.asarray(values) - reference).mean(axis=-1))",
+            "distances of opposite signs do not cancel",
+        ),
+        ("np.isfinite(logits).all()", "np.isfinite(logits[index]).all()", "it is the model that diverged"),
+    ),
+    *_of(
+        "amun_steps/mia/rmia.py",
+        "test_rmia.py",
+        ("reference_signals.mean(axis=0)", "np.median(reference_signals, axis=0)", "Pr(x) is a mean"),
+        ("dtype=np.float64) / temperature", "dtype=np.float64) * temperature", "logits are divided by T"),
+        ("axis=-1) - margin", "axis=-1) + margin", "the margin makes the true class harder"),
+        ("range(terms - 1, 0, -1)", "range(terms, 0, -1)", "four terms end at the cube"),
+        ("1 + total * v / k", "1 + total * v", "Taylor's terms have factorials"),
+        ("/ tau.sum(axis=-1)", "/ np.exp(scaled).sum(axis=-1)", "the denominator is of the same series"),
+        ("dtype=np.float64) / prior", "dtype=np.float64)", "a score is of the ratio to the prior"),
+        ("counts / (len(r) - 1)", "counts / len(r)", "the share is of the other samples"),
+        ("gamma * r[r < 0]", "r[r < 0]", "gamma counts for negative ratios, too"),
+        ("gamma * r[r > 0]", "r[r > 0]", "gamma is not 1"),
+        ('positive, r, side="left"', 'positive, r, side="right"', "a ratio of exactly gamma is not above it"),
+        ("np.where(r > 0, np.count_nonzero(r == 0), 0)", "0", "a positive ratio is above a ratio of zero"),
+    ),
+    *_of(
+        "amun_steps/mia/rmia.py",
+        f"{JUDGE}::test_on_gaussian_models_auc_and_scores_are_what_theory_gives",
+        ("    for row in np.ndindex", "    ratios = ratios * prior\n    for row in np.ndindex", "no hardness"),
+        ("return reference_signals.mean(axis=0)", "return reference_signals.max(axis=0)", "a mean of IN and OUT"),
+    ),
+    *_of(
+        "amun_steps/mia/mis.py",
+        "test_mis.py",
+        ("np.repeat([1, 0]", "np.repeat([0, 1]", "members are class 1"),
+        ("C=3", "C=1", "the literature's SVM has C = 3"),
+        ('gamma="auto"', 'gamma="scale"', "the literature's gamma is 1 / features"),
+        ('kernel="rbf"', 'kernel="linear"', "the literature's kernel is RBF"),
+        ("== 0).mean()", "== 1).mean()", "MIS is the share called non-members"),
+        ("sample_weight=count[order]", "sample_weight=None", "k equal samples weigh k"),
+        ('"confidence": p[rows, labels]', '"confidence": p.max(axis=1)', "confidence is of the true class"),
+        ("-(p * log_p).sum(axis=1)", "-(p * log_p).sum(axis=1) / np.log(2)", "entropy is in nats"),
+        ("others[rows, labels] = 0", "others[rows, labels] *= 1", "modified entropy sums over the other classes"),
+        ("generator.choice(remain, size, replace=False)", "remain[:size]", "the members are a random subset of D_R"),
+        ("generator.choice(test, size, replace=False)", "generator.choice(remain, size)", "non-members are unseen"),
+    ),
+    *_of(
+        "amun_steps/score.py",
+        JUDGE,
+        ("np.flatnonzero(train & ~forget)", "np.flatnonzero(train)", "MIS's members are D_R, without D_F"),
+        ("load_judge(dataset, signals, signal, gamma)", "load_judge(dataset, signals, signal, 1.0)", "gamma ignored"),
+        ("range(len(sets) - 1) if", "range(len(sets)) if", "the tuning set is never reported"),
+        ("scored, sets[which])", "scored, sets[0])", "a model is scored on its own forget set"),
+        ("sets[which], draws)", "sets[0], draws)", "MIS is of the model's own forget set"),
+        ("100 * _ties(scored)", "_ties(scored)", "in percent"),
+    ),
+    *_of(
+        "amun_steps/tune.py",
+        f"{JUDGE}::test_a_trial_is_measured_on_tuning_s_set_against_its_own_retrained_models",
+        ("load_judge(dataset, signals, signal, gamma)", "load_judge(dataset, signals, signal, 1.0)", "gamma ignored"),
+        ("tuning = len(unlearner.forget) - 1", "tuning = 0", "tuning does not look at a reported set"),
+        ("average_gap(measured, standard)", "average_gap(measured, measured.mean(axis=0))", "retrained are the aim"),
+        ('(*GAP_METRICS, "ft_auc")', '(*GAP_METRICS, "rt_auc")', "the criterion's attack is FT AUC"),
+    ),
+    *_of(
+        "amun_steps/grid.py",
+        AS_TUNED,
+        ("np.nanargmin(gaps)", "np.nanargmax(gaps)", "the least gap wins"),
+        ("len(on)).mean(axis=1)", "len(on)).min(axis=1)", "a choice's gap is its mean over originals"),
+        ("reshape(len(everything), len(on))", "reshape(len(on), -1).T", "each gap is its own choice's"),
+    ),
+    *_of(
+        "amun_steps/signals.py",
+        "test_steps.py::test_signals_are_those_of_the_models_one_by_one",
+        ("data.labels, **signal)", "data.labels)", "the signal's parameters are the config's, not the defaults"),
+    ),
+    *_of(
+        "amun_steps/train.py",
+        "test_train.py",
+        ("[data.train] * count", "[data.train | True] * count", "originals never see the test set"),
+        (" & ~load_forget(forget, data.train)[set]", "", "retrained models never see D_F"),
+        ("load_forget(forget, data.train)[set]", "load_forget(forget, data.train)[0]", "each set has its own models"),
+        ("everything[members]", "everything[members] & data.train", "online RMIA sees the test set"),
+        ("training.trades or supervised", "supervised", "TRADES ignored"),
+        ('"clipping": training.clipping', '"clipping": None', "clipping ignored"),
+        ("members[start : start + size]", "members[:size]", "each model has its own samples"),
+        ("trained[row : row + 1]", "trained[:1]", "each file has its own model"),
+        ("training.schedule, seed)", "type(training.schedule)(0.01), seed)", "the schedule is the recipe's"),
+    ),
+    *_of(
+        "amun_steps/subsets.py",
+        "test_steps.py::test_forget_sets_are_random_subsets_of_the_training_set_of_the_asked_size",
+        ("members, size, replace=False", "members, size, replace=True", "a set has no sample twice"),
+        ('"forget", name, which)', '"forget", name)', "forget sets are drawn independently"),
+        ("chosen[row, generator.choice(members,", "chosen[row, generator.choice(len(train),", "D_F is part of D"),
+    ),
+    *_of(
+        "amun_steps/subsets.py",
+        "test_ablations.py::test_requests_are_disjoint_subsets_of_the_training_set_of_the_asked_size",
+        ("requests * size, replace=False", "requests * size, replace=True", "requests are disjoint"),
+    ),
+    *_of(
+        "amun_steps/subsets.py",
+        "test_steps.py::test_each_sample_is_in_exactly_half_of_the_reference_models",
+        ("< references // 2", "<= references // 2", "each sample is in exactly half"),
+        (".argsort(axis=0).argsort(axis=0)", ".argsort(axis=1).argsort(axis=1)", "half of the models, not of samples"),
+    ),
+    *_of(
+        "amun_steps/unlearn.py",
+        "test_steps.py",
+        ("(run.original + 1 + run.run", "(run.original + run.run", "transferred D_A is another original's"),
+        ("torch.from_numpy(label), augment=False)", "torch.from_numpy(label))", "D_A is not augmented"),
+        ("self.data.train & ~forget if", "self.data.train if", "D_R has none of D_F"),
+        ("range(len(unlearner.forget) - 1)", "range(len(unlearner.forget))", "the tuning set is not reported"),
+        ("np.flatnonzero(self.forget[which])", "np.flatnonzero(self.forget[0])", "D_A is of the set that is forgotten"),
+        ("self.adversarial[source], rows", "self.adversarial[0], rows", "D_A is of the original that forgets"),
+        ("run.set, run.original, run.run)", "run.set, run.original)", "repetitions have seeds of their own"),
+        ("model=self.originals[[original]]", "model=self.originals[[0]]", "theta_o is the model that forgets"),
+    ),
+    *_of(
+        "amun_steps/unlearn.py",
+        f"{JUDGE}::test_a_trial_is_measured_on_tuning_s_set_against_its_own_retrained_models",
+        ("[[r.original for r in part]]", "[[0 for r in part]]", "a run begins at its own original"),
+    ),
+    *_of(
+        "amun_steps/continuous.py",
+        "test_continuous.py",
+        ("~requests[: k + 1].any(axis=0)", "~requests[k]", "what was forgotten does not come back"),
+        ("remain = remaining(data.train, asked[s], k)", "remain = data.train & ~forget", "forgotten is forgotten"),
+        ("asked[s, k], remaining(data.train, asked[s], k)", "asked[s, k], data.train & ~asked[s, k]", "D_R"),
+        ("scored, asked[s, k]", "scored, asked[s, 0]", "the newest request is scored"),
+        ("load_judge(dataset, signals, signal, gamma)", "load_judge(dataset, signals, signal, 1.0)", "gamma ignored"),
+        ("load_adversarial(adversarial[original], rows)", "load_adversarial(adversarial[0], rows)", "another's D_A"),
+        ("models.logits(x[None])[0]", "first[[original]].logits(x[None])[0]", "AMUN-A is adaptive"),
+        (" if unlearning.remain else nothing", "", "without access there is no D_R"),
+        ("first[[o for _, o, _ in part]]", "first[[0 for _, o, _ in part]]", "each original forgets"),
+        ("label, augment=False)", "label)", "D_A is not augmented"),
+    ),
+    *_of(
+        "amun_steps/finetune.py",
+        "test_finetune.py",
+        ('"adv_rs": (x_adv + len(x), wrong)', '"adv_rs": (x_adv, other)', "D_ARS = (x', y_adv)"),
+        ('"adv_rl": (x_adv, other)', '"adv_rl": (x, labels[x])', "D_ARL = (x_adv, y')"),
+        ('"orig_rl": (x, other)', '"orig_rl": (x_adv, wrong)', "D_RL = (x, y')"),
+        ('"orig_advl": (x, wrong)', '"orig_advl": (x_adv + len(x), other)', "D_AdvL = (x, y_adv)"),
+        ('"adv": (x_adv, wrong)', '"adv": (x_adv, labels[x])', "D_A has the adversarial labels"),
+        ("load_forget(forget, data.train)[0]", "load_forget(forget, data.train)[-1]", "D_F is not the tuning set"),
+        ("Samples.among(train, labels)", "Samples.among(np.zeros_like(train), labels)", "the first panel is with D"),
+        ("Samples.among(forgotten, labels)", "Samples.among(train, labels)", "the second panel is with D_F"),
+        ("*sets[name], augment=False)", "*sets[name])", "D_A is not augmented"),
+        ("(image - clean).flatten(1)", "(0 * image).flatten(1)", "x' is as far as the adversarial example"),
+        ("load_adversarial(adversarial[original], rows)", "load_adversarial(adversarial[0], rows)", "another's D_A"),
+    ),
+    *_of(
+        "amun_steps/finetune.py",
+        "test_ablations.py::test_points_on_the_sphere_have_the_distance_and_no_preferred_direction"
+        " test_ablations.py::test_other_labels_are_neither_the_label_nor_the_wrong_one",
+        ("distance.view(-1, 1, 1, 1) * direction", "direction", "the sphere's radius is delta"),
+        ("direction = torch.randn(", "direction = torch.rand(", "no direction is preferred"),
+        ("= scores[each, wrong] = -1", "= -1", "y' is not y_adv either"),
+    ),
+    *_of(
+        "amun_steps/adversarial.py",
+        "test_adversarial.py",
+        ("model.logits(x[None])[0]", "model.logits(x[None], train=True)[0]", "attacked as it is used"),
+        ("math.ceil(attack.search.share * len(ladder)) - 1", "0", "epsilon_init is enough for 95%"),
+        ("np.flatnonzero(data.train)", "np.arange(len(images))", "D_A is of the training samples"),
+        ("stacks.load([originals], where)[[original]]", "stacks.load([originals], where)[[0]]", "the asked original"),
+    ),
+    *_of(
+        "amun_steps/adversarial.py",
+        "test_continuous.py",
+        ('file["image"][:][rows]', 'file["image"][:][: len(rows)]', "D_A's rows are D_F's"),
+        ('file["label"][:][rows]', 'file["label"][:][: len(rows)]', "and so are its labels"),
+    ),
+    *_of(
+        "amun_steps/attacks/pgd.py",
+        "test_adversarial.py",
+        ("[right] + relative_step", "[right] - relative_step", "PGD ascends the loss"),
+        (").clamp_max(1)", ")", "the ball's inside is left where it is"),
+        ("epsilon[active] *= 2", "epsilon[active] *= 1.5", "the radius doubles"),
+        ("(centre + offset).clamp(0, 1)", "(centre + offset)", "an image is in [0, 1]"),
+        ("if restart else", "if not restart else", "the paper's line 7 starts again from x"),
+        ("gradient / (norms(gradient) + 1e-10)", "gradient.sign()", "the step is of the l2 attack"),
+        ("norms(image - images).flatten()", "(image - images).abs().flatten(1).amax(dim=1)", "delta is l2"),
+        ("predicted != labels[active]", "predicted == labels[active]", "it stops at the first misclassified iterate"),
+    ),
+    *_of(
+        "amun_steps/attacks/ffgsm.py",
+        "test_adversarial.py",
+        ("epsilon_init * 2**k * sign", "epsilon_init * (k + 1) * sign", "epsilon doubles"),
+        ("images)[0].sign()", "images)[0]", "FFGSM follows the sign"),
+        ("noise * 2 ** (restart - 1)", "noise", "noise doubles with each restart"),
+        ("seeds[n] for n in", "seeds[0] for n in", "each sample draws its own noise"),
+    ),
+    *_of(
+        "amun_steps/attacks/__init__.py",
+        "test_adversarial.py::test_its_direction_is_the_cross_entropy_s",
+        ("others.logsumexp(dim=1)", "others.amax(dim=1)", "the direction is the cross entropy's"),
+    ),
+    *_of("amun_steps/methods/ft.py", "test_methods.py", ("[request.remain]", "[request.forget]", "FT is on D_R")),
+    *_of(
+        "amun_steps/methods/ga.py",
+        "test_methods.py",
+        ("-request.forget", "request.forget", "GA ascends on D_F"),
+        ("[request.remain, -request.forget]", "[request.remain + -request.forget]", "two passes, one after the other"),
+    ),
+    *_of(
+        "amun_steps/methods/rl.py",
+        "test_methods.py",
+        (
+            "forget.with_labels(wrong_labels(forget.label, request.classes, generator))",
+            "forget",
+            "RL's labels are wrong ones",
+        ),
+    ),
+    *_of(
+        "amun_steps/methods/__init__.py",
+        "test_methods.py",
+        ("torch.randint(1, classes", "torch.randint(0, classes", "a random wrong label is wrong"),
+        ("self.model.logits(images[None])[0]", "self.model.logits(images[None], train=True)[0]", "evaluation mode"),
+    ),
+    *_of(
+        "amun_steps/methods/bs.py",
+        "test_methods.py",
+        ("x.detach() + bound", "x.detach() - bound", "FGSM ascends the loss"),
+        ("request.forget.with_labels(nearest)", "request.forget", "BS's labels are the nearest wrong ones"),
+        ("(moved * 255).round() / 255", "moved", "the moved image is rounded to 1/255"),
+        ("PositiveFloat = 0.1", "PositiveFloat = 0.01", "the public code's bound is 0.1"),
+    ),
+    *_of(
+        "amun_steps/methods/l1_sparse.py",
+        "test_methods.py",
+        ("(2 - 2 * progress)", "(1 - progress)", "alpha_t = (2 - 2t/T) alpha"),
+        ("weights.abs().sum()", "weights.square().sum()", "the penalty is l1"),
+    ),
+    *_of(
+        "amun_steps/methods/salun.py",
+        "test_methods.py",
+        ("salience.topk(", "(-salience).topk(", "the largest gradients are salient"),
+        ("gradient[0].abs()", "gradient[0]", "by magnitude"),
+        ("gradient += torch", "gradient = torch", "the gradient is summed over all of D_F"),
+        ("weights=weights)[0]", "weights=weights, train=True)[0]", "in evaluation mode"),
+        ("round(ratio * len(salience))", "round((1 - ratio) * len(salience))", "the share that moves is the ratio"),
+    ),
+    *_of(
+        "amun_steps/methods/amun.py",
+        "test_methods.py",
+        ("request.remain + request.adversarial", "request.remain", "AMUN is on D_A"),
+        ("if include_forget:", "if not include_forget:", "D_F is in where it is asked for"),
+        ("request.remain + request.adversarial", "request.adversarial", "AMUN uses D_R where it can"),
+    ),
+    *_of(
+        "amun_steps/methods/amun_salun.py",
+        "test_methods.py",
+        ("mask=salun.saliency_mask(request, mask_ratio)", "mask=None", "only salient weights move"),
+    ),
+    *_of(
+        "amun_steps/trades.py",
+        "test_trades.py",
+        ("self.beta * robust", "robust", "the robust term's weight is beta"),
+        ("+ self.step_size * ascent.sign()", "- self.step_size * ascent.sign()", "the inner problem is a maximum"),
+        ("_divergence(network(near, train=False)", "_divergence(network(near)", "the attack is in evaluation mode"),
+        ("clamp(-self.epsilon, self.epsilon)", "clamp(-1, 1)", "x' is within epsilon"),
+        ("natural.softmax(dim=-1)", "natural.detach().softmax(dim=-1)", "the gradient goes through both outputs"),
+        ("near = images + START * noise", "near = images + 0 * noise", "at x the divergence has no gradient"),
+        ("network(images, train=False).softmax(dim=-1)", "network(images).softmax(dim=-1).detach()", "target in eval"),
+    ),
+    *_of(
+        "amun_steps/clipping.py",
+        "test_clipping.py",
+        ("(norms - bound)", "norms", "the norm is brought to the bound, not to 0"),
+        ("sum(dim=1)\n    clipped", "sum(dim=1) / 2\n    clipped", "a step is just long enough"),
+    ),
+    *_of(
+        "amun_steps/fit.py",
+        "test_fit.py",
+        ("self.factor ** (epoch // self.step)", "self.factor ** ((epoch + 1) // self.step)", "after `step` epochs"),
+        ("gradient.add(weights, alpha=weight_decay)", "gradient", "weight decay"),
+        ("torch.where(mask, change, 0.0)", "change", "masked weights keep still"),
+        ('loss * batch["sign"]', "loss", "the loss of D_F is negated where it is asked"),
+        ('batch["sign"]).mean(dim=1)', 'batch["sign"]).sum(dim=1)', "a batch's loss is its mean"),
+        ("torch.randperm(n, generator=generator)", "torch.arange(n)", "samples are shuffled"),
+        ("samples.label[order]", "samples.label", "labels go with their images"),
+        (") < 0.5)", ") < 0.1)", "half of the images are mirrored"),
+        (" & samples.augment[order]", "", "D_A is not mirrored"),
+        ("2 * augmentation.crop_padding + 1", "2 * augmentation.crop_padding", "all crops are equally likely"),
+        ("torch.where(samples.augment[order, None], shift, augmentation.crop_padding)", "shift", "D_A is not shifted"),
+        ("columns.flip(1)", "columns", "a flip mirrors"),
+        ("(augmentation.crop_padding,) * 4)", '(augmentation.crop_padding,) * 4, mode="reflect")', "zero padding"),
+        ("penalty(w, epoch / recipe.epochs)", "penalty(w, (epoch + 1) / recipe.epochs)", "it starts at 2 alpha"),
+        ('recipe.precision == "bfloat16"', "False", "the precision is the recipe's"),
+        ("velocity.mul_(momentum)", "velocity.mul_(0)", "SGD with momentum"),
+        ("-self.sign", "self.sign", "-a has the loss negated"),
+    ),
+    *_of(
+        "amun_steps/fit.py",
+        "test_clipping.py",
+        ("if clipper and epoch == recipe.epochs - 1:", "if False:", "a training ends within the bound"),
+        ("            if due:\n", "            if False:\n", "clipping is a part of training"),
+    ),
+    *_of(
+        "amun_steps/stack.py",
+        "test_fit.py::test_a_stack_predicts_what_its_modules_predict",
+        ("self.module.train(train)", "self.module.train(True)", "predictions are in evaluation mode"),
+    ),
+    *_of(
+        "amun_steps/models/small_resnet.py",
+        "test_models.py",
+        (" + self.shortcut(x)", "", "a residual block has a shortcut"),
+        ("width * height * breadth", "width", "the dense layer sees every position"),
+    ),
+    *_of(
+        "amun_steps/models/resnet18.py",
+        "test_models.py",
+        ("64, 3, 1, 1", "64, 3, 2, 1", "the stem has stride 1"),
+        ("network.maxpool = nn.Identity()", "pass", "no max-pooling on small images"),
+        ("if batch_norm else", "if not batch_norm else", "batch normalisation where it is asked for"),
+    ),
+    *_of(
+        "amun_steps/datasets/digits.py",
+        "test_steps.py::test_the_data_set_is_whole_stratified_and_training_samples_come_first",
+        ("255 / 16", "255 / 32", "pixels fill [0, 1]"),
+        ("stratify=digits.target", "stratify=None", "the split is stratified"),
+    ),
+    *_of(
+        "amun_steps/device.py",
+        JUDGE,
+        ("/ 255", "/ 250", "images are in [0, 1]"),
+    ),
+    *_of(
+        "amun_steps/runs.py",
+        "test_runs.py",
+        ("[list(NUMBERS)].mean()", "[list(NUMBERS)].max()", "the aim is the retrained models' mean"),
+        ("[*GAP_METRICS, mia]", '[*GAP_METRICS, "ft_auc"]', "the gap with MIS is with MIS"),
+        ('.where(runs.method != "retrained")', "", "the standard has no gap"),
+        ("average_gap(runs[columns].to_numpy(), ", "average_gap(runs[columns].to_numpy()[::-1], ", "own gap"),
+    ),
+    *_of(
+        "amun_steps/tables.py",
+        TABLES,
+        ("values.std(ddof=1)", "values.std(ddof=0)", "the std is the sample's"),
+        ("values.mean(),", "values.median(),", "a table shows means"),
+        ("(runs.access == access) & ", "", "with and without D_R are told apart"),
+        (" & (runs.forget == group.forget)", "", "forget sets of different sizes are told apart"),
+        ("sorted(set(printed) - {None})[:2]", "sorted(set(printed) - {None})[-2:]", "the lowest gap is best"),
+        ('f"average_gap_{layout.mia}" if', '"average_gap_ft_auc" if', "the gap has the table's attack"),
+        (".dropna()", ".fillna(0)", "a diverged run is in no mean"),
+        ('float(f"{gap:.2f}")', 'float(f"{gap:.1f}")', "ties are those in print"),
+    ),
+    *_of(
+        "amun_steps/claims.py",
+        "test_claims.py",
+        ("prior.idxmin()", "prior.idxmax()", "the best prior method"),
+        (" / np.sqrt(means.count())", "", "a standard error, not a deviation"),
+        ("held = measured < 0", "held = measured > 0", "a lower gap is better"),
+        ("abs(mean - 50) <= 2 * error", "abs(mean - 50) >= 2 * error", "50 within two standard errors"),
+        ("rows.panel == 3", "rows.panel == 1", "fine-tuned on D_A alone"),
+        ("lost < 10, ", "lost < 50, ", "less than ten points are lost"),
+        ("(points.y > points.x)", "(points.y < points.x)", "farther is above the line"),
+        ("abs(mean.forget - mean.test) - abs", "abs(mean.forget - mean.remain) - abs", "nearer to the test set"),
+        ("runs < 3, ", "runs < 30, ", "less than three runs"),
+        ("last[list(SUBSTITUTES)].idxmax()", "last[list(SUBSTITUTES)].idxmin()", "the best substitute"),
+    ),
+    *_of(
+        "amun_steps/figures.py",
+        "test_figures.py",
+        ("rows.fr_auc - rows.ft_auc", "rows.ft_auc - rows.fr_auc", "FR AUC - FT AUC"),
+        ("100 * counts / counts.sum()", "100 * counts / counts.max()", "a share of all samples"),
+        ("passes.mean() / int(panel.show)", "passes.mean()", "work is in runs of the attack"),
+        ("np.logaddexp.reduce(others, axis=1)", "np.logaddexp.reduce(logits, axis=1)", "log odds, not log p"),
+        ("rows[rows.panel == panel.show]", "rows", "a panel shows its own curves"),
+        ("load_forget(forget, train)[0]", "load_forget(forget, train)[-1]", "D_F is not the tuning set"),
+        ("phi[train & ~chosen]", "phi[train]", "D_R has none of D_F"),
+        ('file["logits"][0]', 'file["logits"][-1]', "the model is the first"),
+        ('.agg(["mean", "std", "count"])', '.agg(["median", "std", "count"])', "means are plotted"),
+    ),
+    *_of(
+        "amun_steps/theorem.py",
+        "test_theorem.py",
+        ("2 / beta * (lipschitz * delta - c)", "1 / beta * (lipschitz * delta - c)", "the factor is 2 / beta"),
+        ("original - gradient(original, *more)", "original + gradient(original, *more)", "a step of descent"),
+        ("- loss(retrained, x, y)\n", "+ loss(retrained, x, y)\n", "C's third term is subtracted"),
+        ("return 2 * np.linalg.eigvalsh", "return np.linalg.eigvalsh", "beta bounds the Hessian"),
+        ("2 * np.sqrt(loss(theta, x_adv, label))", "np.sqrt(loss(theta, x_adv, label))", "L bounds the slope"),
+        ("+ BEYOND * label)", ")", "the example is misclassified"),
+        ("train(points[kept], labels[kept])", "train(points, labels)", "theta_u never saw the sample"),
+    ),
+    *_of(
+        "amun_steps/experiment.py",
+        "test_experiment.py",
+        ('_training(plan, name, "retrained")', '_training(plan, name, "originals")', "retrained's own recipe"),
+        ('_training(plan, name, "references")', '_training(plan, name, "originals")', "references' own recipe"),
+        ('_training(plan, name, "originals")', '_training(plan, name, "references")', "originals' own recipe"),
+        ('"gamma": config["rmia"]["gamma"]}', '"gamma": 2.0}', "gamma is the config's"),
+        ('"remain": access == "with_remain"', '"remain": True', "without access there is no D_R"),
+        ('options.get("attack", experiment["attack"])', 'experiment["attack"]', "a method's own attack"),
+        ('unlearning["transferred"] = True', 'unlearning["transferred"] = False', "D_A is of other models"),
+        ('if "remain" in needs and access', 'if "remain" not in needs and access', "FT needs D_R"),
+        ('score("original", "", originals)', 'score("original", "", retrained)', "originals are scored as such"),
+        ('experiment["retrained"]["count"]', 'experiment["originals"]["count"]', "retrained's own count"),
+        ('"gamma": tuned.parameters["gamma"]', '"gamma": 2.0', "requests are judged alike"),
+        ('"signal": tuned.parameters["signal"]', '"signal": {}', "requests are judged alike"),
+        ('options.get("grid", {})', "{}", "a method's own hyperparameters are tuned"),
+        ('["tuning"][key] for key in', '["tuning"]["step"] for key in', "learning rates are tuned"),
+        ('config["training"][config["experiments"][experiment][role]', 'config["training"][config["experiments"]'
+         '[experiment]["originals"]', "each role's own recipe"),
+        ('"fraction": config["forget"][family]["fraction"]', '"fraction": 0.1', "the family's own share"),
+    ),
+    *_of(
+        "config/config.yaml",
+        PAPER,
+        ("epochs: 200", "epochs: 100", "App. C: 200 epochs"),
+        ("learning_rate: 0.1\n", "learning_rate: 0.05\n", "App. C: from 0.1"),
+        ("step: 40", "step: 60", "App. C: every 40 epochs"),
+        ("factor: 0.1", "factor: 0.2", "App. C: times 0.1"),
+        ("factor: 0.1\n    momentum: 0.9", "factor: 0.1\n    momentum: 0.5", "the public code's momentum is 0.9"),
+        ("reference:\n    <<: *recipe\n    epochs: 160", "reference:\n    <<: *recipe\n    epochs: 16", "160 epochs"),
+        ("<<: *clipped\n    epochs: 100", "<<: *clipped\n    epochs: 10", "clipped references take 100 epochs"),
+        ("bound: 1.0", "bound: 10.0", "App. C: norms of 1"),
+        ("{name: resnet18, batch_norm: false}", "{name: resnet18}", "batch normalisation would undo clipping"),
+        ("beta: 6.0", "beta: 1.0", "TRADES' authors: 6"),
+        ("epochs: 20\n    learning_rate: 0.01", "epochs: 5\n    learning_rate: 0.01", "3.2: 20 epochs"),
+        ("random50: {fraction: 0.5", "random50: {fraction: 0.25", "5.1: 50% of D"),
+        ("random10: {fraction: 0.1, sets: 3}", "random10: {fraction: 0.1, sets: 1}", "5.1: three subsets"),
+        ("{fraction: 0.02, requests: 5", "{fraction: 0.02, requests: 2", "6.3: five requests"),
+        ("{steps: 50, relative_step: 0.1", "{steps: 50, relative_step: 0.2", "section 4: 0.1 epsilon"),
+        ("share: 0.95", "share: 0.5", "E.1: 95%"),
+        ("temperature: 2.0", "temperature: 1.0", "App. C: T = 2"),
+        ("margin: 0.6", "margin: 0.0", "the RMIA authors' margin"),
+        ("taylor_terms: 4", "taylor_terms: 5", "the public code's four terms"),
+        ("gamma: 2.0", "gamma: 1.0", "App. C: gamma = 2"),
+        ("finetune: &finetune\n    epochs: 10", "finetune: &finetune\n    epochs: 1", "App. C: 10 epochs"),
+        ("runs: 3", "runs: 1", "App. C: three runs, 27 in all"),
+        ("step: [null, 1, 5]", "step: [null]", "App. C: a scheduler of 1 or 5 steps"),
+        (", 1.0e-6]", "]", "App. C: down to 1e-6"),
+        ("  salun: {grid: {mask_ratio: [0.1, ", "  salun: {grid: {mask_ratio: [", "App. C: from 0.1"),
+        ("{count: 3, training: original_256}\n    references", "{count: 1, training: original_256}\n    references",
+              "App. C: three models on D"),
+        ("{count: 128, training: trades}", "{count: 128, training: reference}", "references are trained as the target"),
+    ),
+]  # fmt: skip
+
+
+def mutated(mutant: Mutant, root: Path = REPOSITORY) -> str:
+    """The text of the mutant's file after its edit. Raises ValueError unless `old` is there exactly once."""
+    text = (root / mutant.file).read_text(encoding="utf-8")
+    if text.count(mutant.old) != 1:
+        raise ValueError(f"{mutant.file}: {mutant.old!r} occurs {text.count(mutant.old)} times, expected once")
+    return text.replace(mutant.old, mutant.new)
+
+
+def _copy(to: Path) -> Path:
+    for name in SOURCES:
+        if (REPOSITORY / name).is_dir():
+            shutil.copytree(REPOSITORY / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(REPOSITORY / name, to / name)
+    return to
+
+
+def _fails(where: Path, tests: Iterable[str]) -> bool:
+    """Whether one of the tests fails in a copy. Raises RuntimeError where they cannot be run at all."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0", *tests]
+    # no bytecode: an edit of the same length within a second would not be seen
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run(
+            command, cwd=where, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return True
+    if done.returncode not in (0, 1, 2):  # 2: what is imported fails
+        raise RuntimeError(f"{' '.join(tests)}: pytest ended with {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.returncode != 0
+
+
+def main(wanted: str, cores: int) -> None:
+    """Run the mutants whose file has `wanted` in its path, `cores` at a time; exits non-zero where too few are killed,
+    or where one survives without a reason."""
+    chosen = [mutant for mutant in MUTANTS if wanted in mutant.file]
+    began, copies = time.monotonic(), queue.Queue()
+
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(cores) as pool:
+        for number in range(cores):
+            copies.put(_copy(Path(folder) / str(number)))
+
+        def run(tests: tuple[str, ...], mutant: Mutant | None = None) -> bool:
+            where = copies.get()
+            try:
+                if mutant:
+                    (where / mutant.file).write_text(mutated(mutant, where), encoding="utf-8")
+                return _fails(where, tests)
+            finally:
+                if mutant:
+                    shutil.copy(REPOSITORY / mutant.file, where / mutant.file)
+                copies.put(where)
+
+        routes = list(dict.fromkeys(mutant.tests for mutant in chosen))
+        for tests, failed in zip(routes, pool.map(run, routes), strict=True):
+            if failed:
+                sys.exit(f"{' '.join(tests)}: fails without a mutant: nothing can be said")
+        survivors = []
+        for mutant, killed in zip(chosen, pool.map(run, [m.tests for m in chosen], chosen), strict=True):
+            print(f"{'killed  ' if killed else 'SURVIVED'} {mutant.file}: {mutant.old!r} -> {mutant.new!r}", flush=True)
+            if not killed:
+                survivors.append(mutant)
+    print(f"\n{len(chosen) - len(survivors)} of {len(chosen)} killed, in {(time.monotonic() - began) / 60:.0f} minutes")
+    for mutant in survivors:
+        print(f"survived: {mutant.file}: {mutant.old!r}: {mutant.survives or f'NOT EXPLAINED ({mutant.why})'}")
+    if len(survivors) > (1 - SHARE) * len(chosen) or not all(mutant.survives for mutant in survivors):
+        sys.exit(f"expected {SHARE:.0%} to be killed, and each survivor to be explained in the list")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "", int(os.environ.get("CORES", "2")))

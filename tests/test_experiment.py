@@ -1,0 +1,142 @@
+"""Which stage is given what: a config in which no two recipes and no two numbers are the same."""
+
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from amun_steps import experiment, views
+
+TINY = yaml.safe_load((Path(__file__).parent / "tiny.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def plan():
+    """originals trains for 11 epochs, retrained for 12, references for 13; gamma 1.5; two attacks; two families."""
+    config = deepcopy(TINY)
+    scratch = config["training"].pop("scratch")
+    config["training"] = {
+        "first": scratch | {"epochs": 11, "trades": {"beta": 2.0, "epsilon": 0.1, "steps": 3, "step_size": 0.05}},
+        "again": scratch | {"epochs": 12, "learning_rate": 0.2, "step": 3, "factor": 0.5},
+        "reference": scratch | {"epochs": 13, "clipping": {"bound": 1.0, "every": 7}},
+        "tuning_in": scratch | {"epochs": 14},
+    }
+    digits = config["experiments"]["digits"]
+    digits["network"] |= {"batch_norm": False}
+    digits["originals"] = {"count": 2, "training": "first"}
+    digits["retrained"] = {"count": 3, "training": "again"}
+    digits["references"] = {"count": 4, "training": "reference"}
+    digits["forget"] = ["random10", "random30"]
+    config["forget"]["random30"] = {"fraction": 0.3, "sets": 2}
+    config["attacks"]["weak"] = config["attacks"]["pgd50"] | {
+        "parameters": {"steps": 5, "relative_step": 0.2, "restart": True}
+    }
+    config["methods"] |= {
+        "amun_weak": {"module": "amun", "attack": "weak", "grid": {"include_forget": [True]}},
+        "amun_far": {"module": "amun", "transferred": True, "grid": {"include_forget": [False]}},
+    }
+    digits["methods"] = ["ft", "amun_salun", "amun_weak", "amun_far"]
+    config["rmia"]["gamma"] = 1.5
+    config["figures"]["fig1"]["recipe"] = "tuning_in"
+    return views.load(config)
+
+
+def of(plan, kind, *rest):
+    return plan.named["digits", kind, *rest]
+
+
+@pytest.mark.parametrize(("kind", "rest", "epochs"), [("originals", (), 11), ("retrained", ("random10",), 12)])
+def test_each_kind_of_model_has_its_own_recipe_and_count(plan, kind, rest, epochs):
+    given = of(plan, kind, *rest).parameters
+    assert given["training"]["recipe"]["epochs"] == epochs
+    assert given["count"] == {"originals": 2, "retrained": 3}[kind]
+    assert ("trades" in given["training"]) == (kind == "originals")
+    assert given["training"]["network"] == plan.config["experiments"]["digits"]["network"]
+
+
+def test_references_have_their_own_recipe_and_their_clipping(plan):
+    training = of(plan, "signals").builds_on["references"].parameters["training"]
+    assert training["recipe"]["epochs"] == 13
+    assert training["clipping"] == {"bound": 1.0, "every": 7}
+
+
+def test_a_recipe_s_schedule_is_its_own(plan):
+    assert of(plan, "originals").parameters["training"]["schedule"] == {"learning_rate": 0.1, "step": 2, "factor": 0.1}
+    again = of(plan, "retrained", "random10").parameters["training"]["schedule"]
+    assert again == {"learning_rate": 0.2, "step": 3, "factor": 0.5}
+
+
+def test_everything_is_judged_by_the_config_s_rmia(plan):
+    signal = {"temperature": 2.0, "margin": 0.6, "taylor_terms": 4}
+    judged = [stage for stage in plan.stages.values() if stage.kind in ("tuned", "scores", "continuous")]
+    assert {stage.kind for stage in judged} == {"tuned", "scores", "continuous"}
+    for stage in judged:
+        assert stage.parameters["gamma"] == 1.5
+        assert stage.parameters["signal"] == signal
+    assert of(plan, "signals").parameters == {"signal": signal}
+
+
+@pytest.mark.parametrize("access", ["with_remain", "without_remain"])
+def test_a_method_is_tuned_and_run_with_its_own_access_attack_and_forget_sets(plan, access):
+    for family, sets in (("random10", 1), ("random30", 2)):
+        for method in ("amun_salun", "amun_weak", "amun_far"):
+            tuned, unlearned = (of(plan, kind, method, access, family) for kind in ("tuned", "unlearned"))
+            for stage in (tuned, unlearned):
+                unlearning = stage.parameters["unlearning"]
+                assert unlearning["remain"] == (access == "with_remain")
+                assert unlearning["method"] == {"amun_salun": "amun_salun"}.get(method, "amun")
+                assert unlearning.get("transferred", False) == (method == "amun_far")
+                assert unlearning["recipe"]["epochs"] == 2
+                assert stage.builds_on["forget"].parameters["fraction"] == {"random10": 0.1, "random30": 0.3}[family]
+                assert stage.builds_on["forget"].parameters["sets"] == sets
+                attack = stage.builds_on["adversarial"].parameters["attack"]["parameters"]
+                assert attack["steps"] == (5 if method == "amun_weak" else 50)
+            assert tuned.builds_on["retrained"] is of(plan, "retrained", family)
+            assert unlearned.builds_on["tuned"] is tuned
+            assert unlearned.parameters["runs"] == 2
+            grid = tuned.parameters["grid"]
+            assert (grid["learning_rate"], grid["step"]) == ([1.0e-2, 1.0e-3], [None])
+            own = {"include_forget": [method != "amun_far"]} | ({"mask_ratio": [0.5]} if "salun" in method else {})
+            assert {key: value for key, value in grid.items() if key not in ("learning_rate", "step")} == own
+
+
+def test_methods_that_need_the_remain_set_are_not_run_without_it(plan):
+    with_access = {s.method for s in plan.scored if s.access == "with_remain"}
+    without = {s.method for s in plan.scored if s.access == "without_remain"}
+    assert with_access - without == {"ft"}
+
+
+def test_what_is_scored_is_the_models_that_it_is_named_for(plan):
+    for scored in plan.scored:
+        models = scored.scores.builds_on["models"]
+        if scored.method in ("original", "retrained"):
+            rest = (scored.forget,) if scored.method == "retrained" else ()
+            assert models is of(plan, scored.method.replace("original", "originals"), *rest)
+        else:
+            assert models is of(plan, "unlearned", scored.method, scored.access, scored.forget)
+        names = scored.scores.parameters["names"]
+        assert names["fraction"] == {"random10": 0.1, "random30": 0.3}[scored.forget]
+        assert scored.scores.builds_on["forget"] is of(plan, "forget", scored.forget)
+        assert (names["method"], names["access"]) == (scored.method, scored.access)
+
+
+def test_a_sequence_of_requests_is_run_as_tuned_and_adaptive_only_where_it_is_asked(plan):
+    tuned = of(plan, "tuned", "amun_salun", "without_remain", "random10")
+    where = ("digits", "amun_salun", "without_remain", "two_of_5", "random10")
+    once, again = (experiment.continuous(plan, *where, attack) for attack in ("", "weak"))
+    assert "attack" not in once.parameters
+    assert again.parameters["attack"]["parameters"]["steps"] == 5
+    for stage in (once, again):
+        assert stage.builds_on["tuned"] is tuned
+        assert stage.builds_on["adversarial"] is tuned.builds_on["adversarial"]
+        assert stage.parameters["unlearning"] == tuned.parameters["unlearning"]
+        assert stage.parameters["runs"] == 2
+        assert stage.builds_on["requests"].parameters["requests"] == 2
+
+
+def test_fine_tuning_has_the_figure_s_recipe_and_the_experiment_s_attack(plan):
+    (stage,) = (stage for stage in plan.stages.values() if stage.kind == "finetuned")
+    assert stage.parameters["recipe"]["epochs"] == 14
+    assert stage.builds_on["adversarial"].parameters["attack"]["parameters"]["steps"] == 50
+    assert stage.builds_on["originals"] is of(plan, "originals")
