@@ -7,6 +7,7 @@ import numpy as np
 
 from amun_steps.data import load_labels, write_arrays
 from amun_steps.seeds import seed_of
+from amun_steps.shares import share_of
 from amun_steps.steps import InputError, Output, main, step
 
 
@@ -19,12 +20,7 @@ def forget(*, dataset: Path, name: str, fraction: float, sets: int, seed: int, o
     """
     _, train = load_labels(dataset)
     members = np.flatnonzero(train)
-    size = round(fraction * len(members))
-    if not 0 < size < len(members):
-        raise InputError(
-            f"forget.{name}.fraction: found {fraction}, which is {size} of {len(members)} training samples; expected a"
-            " share that leaves at least one to forget and one to keep"
-        )
+    size = share_of(len(members), fraction, f"forget.{name}.fraction")
     chosen = np.zeros((sets + 1, len(train)), dtype=bool)
     for row, which in enumerate([*range(sets), "tuning"]):
         generator = np.random.default_rng(seed_of(seed, "forget", name, which))
@@ -56,16 +52,12 @@ def load_forget(path: Path, train: np.ndarray) -> np.ndarray:
 def requests(*, dataset: Path, name: str, fraction: float, requests: int, sets: int, seed: int, output: Output) -> None:
     """Draw `sets` random sequences of `requests` disjoint sets, each of `fraction` of the training samples (6.3).
 
-    Writes `requests` (sets, requests, N) bool. Raises InputError for a fraction that leaves nothing to forget.
+    Writes `requests` (sets, requests, N) bool. Raises InputError for a fraction that leaves nothing to forget, or
+    nothing to keep after all requests.
     """
     _, train = load_labels(dataset)
     members = np.flatnonzero(train)
-    size = round(fraction * len(members))
-    if not size:
-        raise InputError(
-            f"requests.{name}.fraction: found {fraction}, which is none of {len(members)} training samples; expected a"
-            " share that leaves at least one to forget"
-        )
+    size = share_of(len(members), fraction, f"requests.{name}.fraction", requests)
     chosen = np.zeros((sets, requests, len(train)), dtype=bool)
     for row in range(sets):
         generator = np.random.default_rng(seed_of(seed, "requests", name, row))

@@ -153,7 +153,7 @@ def test_transferred_examples_need_another_original():
 
 def test_requests_that_are_more_than_the_training_set_are_an_error():
     config = changed("requests.two_of_5.fraction", 0.6)
-    with pytest.raises(ConfigError, match=r"^requests.two_of_5: found 2 requests of 0.6, expected at most 1 in all"):
+    with pytest.raises(ConfigError, match=r"^requests.two_of_5: found 2 requests of 0.6, expected less than 1 in all"):
         views.load(config)
 
 

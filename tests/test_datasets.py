@@ -70,6 +70,8 @@ def fashion(tmp_path, monkeypatch) -> Small:
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     files = {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in files.items()}
     monkeypatch.setattr(fashion_mnist, "FILES", sums)
+    monkeypatch.setattr(fashion_mnist, "TRAIN", 12)
+    monkeypatch.setattr(fashion_mnist, "TEST", 5)
     monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "debian")  # whether the package is installed here or not
     monkeypatch.setattr(FashionMNIST, "resources", [(name, md5(content)) for name, content in files.items()])
     urls = {FashionMNIST.mirrors[0] + name: content for name, content in files.items()}

@@ -11,15 +11,19 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from torchvision.datasets.utils import check_integrity, download_url
 
+from amun_steps.datasets import Sizes
 from amun_steps.steps import InputError
 
 NAME = "tiny-imagenet-200"
 URL = f"http://cs231n.stanford.edu/{NAME}.zip"
 MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
 CLASSES, TRAIN_PER_CLASS, TEST_PER_CLASS = 200, 500, 50
-SHAPE = (100_000, 10_000, 3, 64, 64, 200)  # training and test samples, channels, height, width, classes
+
+
+def sizes(*, folder: str) -> Sizes:
+    """Tiny ImageNet's."""
+    return Sizes(CLASSES * TRAIN_PER_CLASS, CLASSES * TEST_PER_CLASS, (3, 64, 64), CLASSES)
 
 
 def read(*, folder: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -49,6 +53,8 @@ def read(*, folder: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _files(folder: Path) -> tuple[set[str], Callable[[str], bytes]]:
     """The names of all files, relative to `folder`, and how to read one."""
+    from torchvision.datasets.utils import check_integrity, download_url  # seconds to import
+
     if (folder / NAME).is_dir():
         paths = {p.relative_to(folder).as_posix() for p in (folder / NAME).rglob("*") if p.is_file()}
         return paths, lambda name: (folder / name).read_bytes()
