@@ -28,6 +28,7 @@ TYPES = {"Sequence": Sequence} | {
 """What a parameter of a network, method, attack or reader may be annotated with, beside Python's own types."""
 
 LONGEST = 200  # characters of a value in a message
+LEVELS = 20
 
 SCHEMA = PACKAGE.parent / "workflow" / "schemas" / "config.schema.yaml"
 
@@ -115,15 +116,14 @@ def _validator() -> jsonschema.Draft202012Validator:
 
 def check(config: Mapping[str, Any]) -> None:
     """Raise ConfigError, naming key, value and what is allowed, for the first thing that is wrong in a config."""
+    for section, content in config.items() if isinstance(config, Mapping) else ():
+        if _deeper(content, LEVELS):  # what comes would end at Python's limit of recursion
+            raise ConfigError(f"{section}: found more than {LEVELS} levels of lists and mappings in each other")
     error = jsonschema.exceptions.best_match(_validator().iter_errors(config))
     if error is not None:
         raise ConfigError(_explain(error))
-    for section, content in config.items():
-        try:
-            for key, value in leaves(content, section):
-                _check_number(key, value)
-        except RecursionError:
-            raise ConfigError(f"{section}: nested too deeply") from None
+    for key, value in leaves(config):
+        _check_number(key, value)
     sizes = {}
     for name, dataset in config["datasets"].items():
         parameters = {key: value for key, value in dataset.items() if key != "source"}
@@ -165,10 +165,10 @@ def check(config: Mapping[str, Any]) -> None:
             for value in experiment[key]:
                 _known(f"{at}.{key}", value, config[key])
         for family in experiment["forget"]:
-            _check_share(f"forget.{family}", config["forget"][family], sizes[experiment["dataset"]])
+            _check_share("forget", family, config, experiment["dataset"], sizes)
         for role in ("originals", "references", "retrained"):
-            _check_padding("training", experiment[role]["training"], config, sizes[experiment["dataset"]])
-        _check_padding("unlearning", experiment["unlearning"], config, sizes[experiment["dataset"]])
+            _check_padding("training", experiment[role]["training"], config, experiment["dataset"], sizes)
+        _check_padding("unlearning", experiment["unlearning"], config, experiment["dataset"], sizes)
         for method in experiment["methods"]:
             if config["methods"][method].get("transferred") and experiment["originals"]["count"] < 2:
                 raise ConfigError(
@@ -189,11 +189,11 @@ def check(config: Mapping[str, Any]) -> None:
             )
     for name, figure in config["figures"].items():
         _check_figure(f"figures.{name}", figure, config)
-        size = sizes[config["experiments"][figure["experiment"]]["dataset"]] if "experiment" in figure else None
+        dataset = config["experiments"][figure["experiment"]]["dataset"] if "experiment" in figure else ""
         if "requests" in figure:
-            _check_share(f"requests.{figure['requests']}", config["requests"][figure["requests"]], size)
+            _check_share("requests", figure["requests"], config, dataset, sizes)
         if "recipe" in figure:
-            _check_padding("training", figure["recipe"], config, size)
+            _check_padding("training", figure["recipe"], config, dataset, sizes)
     for name, table in config["tables"].items():
         _known(f"tables.{name}.experiment", table["experiment"], config["experiments"])
         for key in ("methods", "forget"):
@@ -210,6 +210,12 @@ def check(config: Mapping[str, Any]) -> None:
 def _can(config: Mapping[str, Any], method: str, access: str) -> bool:
     """Whether a method of the config can do with this access."""
     return access == "with_remain" or "remain" not in method_needs(config["methods"][method].get("module", method))
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether lists and mappings lie in each other more than so many levels deep."""
+    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return bool(inside) and (not levels or any(_deeper(item, levels - 1) for item in inside))
 
 
 def _check_number(key: str, value: Any) -> None:
@@ -234,23 +240,28 @@ def said_sizes(source: str, parameters: Mapping[str, Any]) -> Sizes | None:
     return importlib.import_module(module).sizes(**parameters)
 
 
-def _check_share(at: str, wanted: Mapping[str, Any], sizes: Sizes | None) -> None:
-    """Raise ConfigError for forget sets or requests, found at the key `at`, that leave nothing to forget or to keep."""
-    if sizes is not None:
+Known = Mapping[str, Sizes | None]
+"""The sizes of each data set of a config; None where they are not known before its files are read."""
+
+
+def _check_share(section: str, name: str, config: Mapping[str, Any], dataset: str, sizes: Known) -> None:
+    """Raise ConfigError for forget sets or requests that leave nothing of a data set to forget, or nothing to keep."""
+    wanted, known = config[section][name], sizes[dataset]
+    if known is not None:
         try:
-            share_of(sizes.train, wanted["fraction"], f"{at}.fraction", wanted.get("requests", 1))
+            share_of(known.train, wanted["fraction"], f"{section}.{name}.fraction", wanted.get("requests", 1))
         except InputError as error:
-            raise ConfigError(str(error)) from None
+            raise ConfigError(f"{error} (datasets.{dataset})") from None
 
 
-def _check_padding(section: str, recipe: str, config: Mapping[str, Any], sizes: Sizes | None) -> None:
-    """Raise ConfigError for a recipe whose random crops could have nothing of an image of these sizes."""
-    padding = config[section][recipe]["augmentation"]["crop_padding"]
-    if sizes is not None and padding >= min(sizes.shape[1:]):
-        height, width = sizes.shape[1:]
+def _check_padding(section: str, recipe: str, config: Mapping[str, Any], dataset: str, sizes: Known) -> None:
+    """Raise ConfigError for a recipe whose random crops could have nothing of a data set's images."""
+    padding, known = config[section][recipe]["augmentation"]["crop_padding"], sizes[dataset]
+    if known is not None and padding >= min(known.shape[1:]):
+        height, width = known.shape[1:]
         raise ConfigError(
-            f"{section}.{recipe}.augmentation.crop_padding: found {padding}, expected less than the images'"
-            f" {height}x{width} pixels: a crop could have nothing of the image"
+            f"{section}.{recipe}.augmentation.crop_padding: found {padding}, expected less than the"
+            f" {height}x{width} pixels of datasets.{dataset}: a crop could have nothing of the image"
         )
 
 
@@ -280,7 +291,7 @@ def _check_figure(at: str, figure: Mapping[str, Any], config: Mapping[str, Any])
     keys = FIGURES[figure["kind"]]
     for key in figure:
         if key not in (*keys, "kind"):
-            raise ConfigError(f"{at}: unknown key '{key}' for '{figure['kind']}', expected one of {_names(key, keys)}")
+            raise ConfigError(f"{at}: unknown key {key!r} for '{figure['kind']}', expected one of {_names(key, keys)}")
     for key in keys:
         if key not in figure:
             raise ConfigError(f"{at}: lacks the key '{key}' that '{figure['kind']}' needs")
@@ -324,7 +335,7 @@ def _check_figure(at: str, figure: Mapping[str, Any], config: Mapping[str, Any])
 def _known(key: str, value: str, allowed: Iterable[str]) -> None:
     """Raise ConfigError unless `value`, found at `key`, is one of the allowed names."""
     if value not in allowed:
-        raise ConfigError(f"{key}: found the name '{value}', expected one of {_names(value, allowed)}")
+        raise ConfigError(f"{key}: found the name {value!r}, expected one of {_names(value, allowed)}")
 
 
 def _calls(
@@ -347,7 +358,7 @@ def _calls(
     for name, values in parameters.items():
         if name not in allowed:
             expected = f"expected one of {_names(name, allowed)}" if allowed else f"'{module}' has no keyword-only one"
-            raise ConfigError(f"{key}: unknown parameter '{name}', {expected}")
+            raise ConfigError(f"{key}: unknown parameter {name!r}, {expected}")
         for value in values if lists else [values]:
             _typed(f"{key}{'.grid' * lists}.{name}", value, allowed[name].annotation)
     for name, parameter in allowed.items():
@@ -401,7 +412,7 @@ def _explain(error: jsonschema.ValidationError) -> str:
     if error.validator == "additionalProperties":
         known = error.schema.get("properties", {})
         unknown = next(name for name in error.instance if name not in known)
-        return f"{key}: unknown key '{unknown}', expected one of {_names(unknown, known)}"
+        return f"{key}: unknown key {unknown!r}, expected one of {_names(unknown, known)}"
     if error.validator == "required":
         missing = sorted(set(error.validator_value) - set(error.instance))
         wanted = error.schema["properties"][missing[0]].get("description", "")

@@ -120,9 +120,9 @@ def known_sizes(dataset: Stage) -> Sizes | None:
     path, parameters = Path(dataset.file("dataset.h5")), dataset.parameters["parameters"]
     if not path.is_file():
         return said_sizes(dataset.parameters["source"], parameters | dataset.elsewhere)
-    import h5py
+    from amun_steps.data import hdf5
 
-    with h5py.File(path) as file:
+    with hdf5(path) as file:
         shape, labels, train = file["images"].shape[1:], file["labels"][:], file["train"][:]
     return Sizes(int(train.sum()), int((~train).sum()), shape, int(labels.max()) + 1)
 

@@ -24,6 +24,7 @@ import torch
 from amun_steps import stack as stacks
 from amun_steps.addresses import STORE, canonical
 from amun_steps.calibration import measure
+from amun_steps.config import ConfigError
 from amun_steps.datasets import Sizes
 from amun_steps.experiment import Plan, Stage, known_sizes, try_networks
 from amun_steps.finetune import PANELS, SETS
@@ -389,7 +390,10 @@ def plan(config: Path) -> None:
     Raises InputError for a config that is not there or is wrong.
     """
     stages = load_file(config)
-    try_networks(stages)
+    try:
+        try_networks(stages)
+    except ConfigError as error:
+        raise ConfigError(f"{config}: {error}") from None
     jobs = read_jobs(config)
     print(report(jobs, costs_of(jobs, stages)))
 

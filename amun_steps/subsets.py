@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 
-from amun_steps.data import load_labels, write_arrays
+from amun_steps.data import hdf5, load_labels, write_arrays
 from amun_steps.seeds import seed_of
 from amun_steps.shares import share_of
 from amun_steps.steps import InputError, Output, main, step
@@ -34,7 +33,7 @@ def load_forget(path: Path, train: np.ndarray) -> np.ndarray:
     train: (N,) bool, the training samples. Raises InputError for a file that somebody made by hand and that has
     something else, such as the numbers of samples, or test samples.
     """
-    with h5py.File(path) as file:
+    with hdf5(path) as file:
         found = file["forget"][:]
     if found.dtype != bool or found.ndim != 2 or found.shape[1] != len(train):
         raise InputError(f"{path}: found forget {found.shape} {found.dtype}, expected (sets, {len(train)}) bool")
@@ -68,7 +67,7 @@ def requests(*, dataset: Path, name: str, fraction: float, requests: int, sets: 
 
 def load_requests(path: Path) -> np.ndarray:
     """(sets, requests, N) bool: the sequences of requests in an HDF5 file."""
-    with h5py.File(path) as file:
+    with hdf5(path) as file:
         return file["requests"][:]
 
 
@@ -88,7 +87,7 @@ def inclusion(*, dataset: Path, references: int, seed: int, output: Output) -> N
 
 def load_inclusion(path: Path) -> np.ndarray:
     """(references, N) bool: the inclusion matrix in an HDF5 file."""
-    with h5py.File(path) as file:
+    with hdf5(path) as file:
         return file["inclusion"][:]
 
 

@@ -88,8 +88,8 @@ def _check_counts(folder: str, train: Counter, test: Counter) -> None:
 def _pixels(path: str, content: bytes) -> np.ndarray:
     """(3, 64, 64) pixels of a JPEG file."""
     try:
-        pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
-    except OSError as error:
+        pixels = np.asarray(Image.open(io.BytesIO(content), formats=["JPEG"]).convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow makes of damage
         raise InputError(f"{path}: cannot be read as an image ({error}): corrupt or partial") from None
     if pixels.shape != (64, 64, 3):
         raise InputError(f"{path}: found an image of {pixels.shape[1]}x{pixels.shape[0]} pixels, expected 64x64")
