@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
 
 from amun_steps import stack as stacks
 from amun_steps.attacks import AdversarialSet, Forward, Seeds
-from amun_steps.data import load, write_arrays
+from amun_steps.data import hdf5, load, write_arrays
 from amun_steps.device import device, images_on
 from amun_steps.seeds import seed_of
 from amun_steps.steps import Output, main, step
@@ -102,7 +101,7 @@ def adversarial(
 
 def load_adversarial(path: Path, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Images and wrong labels of the training samples `rows` (sorted sample numbers) in an HDF5 file."""
-    with h5py.File(path) as file:
+    with hdf5(path) as file:
         return file["image"][:][rows], file["label"][:][rows]  # HDF5's own selection of rows is slower than reading all
 
 

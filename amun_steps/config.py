@@ -2,8 +2,12 @@
 
 import ast
 import difflib
+import functools
+import importlib
 import json
 import math
+import re
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,31 +18,120 @@ import pydantic
 import yaml
 
 from amun_steps.addresses import PACKAGE, module_file
+from amun_steps.datasets import Sizes
+from amun_steps.shares import share_of
+from amun_steps.steps import InputError
 
 TYPES = {"Sequence": Sequence} | {
     name: getattr(pydantic, name) for name in ("PositiveInt", "PositiveFloat", "NonNegativeInt", "NonNegativeFloat")
 }
 """What a parameter of a network, method, attack or reader may be annotated with, beside Python's own types."""
 
+LONGEST = 200  # characters of a value in a message
+LEVELS = 20
+
 SCHEMA = PACKAGE.parent / "workflow" / "schemas" / "config.schema.yaml"
 
 
-class ConfigError(ValueError):
+class ConfigError(InputError):
     """A config that cannot be run; the message names the key, what was found, what is allowed."""
+
+
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML was built with it, is faster
+
+
+def read(path: Path) -> Any:
+    """What a YAML file says.
+
+    Raises ConfigError, with the file, line and column, for one that cannot be read, for what is no YAML, and for a key
+    that is given twice: YAML forbids it, but its parsers take the last one.
+    """
+
+    def wrong(line: int, column: int, what: str) -> ConfigError:
+        return ConfigError(f"{path}, line {line + 1}, column {column + 1}: {what}")
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8 text") from None
+    unprintable = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if unprintable:
+        before = text[: unprintable.start()]
+        column = len(before) - before.rfind("\n") - 1
+        raise wrong(before.count("\n"), column, f"found {unprintable[0]!r}, which YAML does not allow")
+    try:
+        loader = LOADER(text)
+        node = loader.get_single_node()
+        for mark, what in _mistakes(node, "", loader, set()):
+            raise wrong(mark.line, mark.column, what)
+        return loader.construct_document(node) if node else None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        tab = "\n".join(text.split("\n")[mark.line :])[mark.column :].startswith("\t")
+        why = f"{error.problem}{'; indent by spaces, not by tabs' * tab}"
+        raise wrong(mark.line, mark.column, why) from None
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deeply") from None
+
+
+def _mistakes(
+    node: yaml.Node | None, key: str, loader: yaml.constructor.BaseConstructor, seen: set[int]
+) -> Iterator[tuple[yaml.Mark, str]]:
+    """Where in the node at a dotted key, and in those inside it, what is wrong that YAML parsers let pass, or raise
+    other errors for: keys that are given twice, and scalars that are not what they look like, such as 2026-13-01."""
+    if id(node) in seen:  # an alias
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.ScalarNode):
+        try:
+            loader.construct_object(node)
+        except ValueError as error:
+            yield node.start_mark, f"{key}: found {node.value}: {error}"
+    elif isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            yield from _mistakes(item, f"{key}.{number}".lstrip("."), loader, seen)
+    elif isinstance(node, yaml.MappingNode):
+        first: dict[tuple[str, Any], yaml.Mark] = {}
+        for name, value in node.value:
+            inner = f"{key}.{name.value}".lstrip(".")
+            if isinstance(name, yaml.ScalarNode) and name.tag != "tag:yaml.org,2002:merge":
+                yield from _mistakes(name, inner, loader, seen)
+                mark = first.setdefault((name.tag, name.value), name.start_mark)
+                if mark is not name.start_mark:
+                    yield name.start_mark, f"the key {inner} is given twice, first in line {mark.line + 1}; remove one"
+            yield from _mistakes(value, inner, loader, seen)
+
+
+@functools.cache
+def _validator() -> jsonschema.Draft202012Validator:
+    schema = yaml.load(SCHEMA.read_text(encoding="utf-8"), LOADER)
+    # JSON's 3.0 is an integer, Python's is not
+    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    )
+    return jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)(schema)
 
 
 def check(config: Mapping[str, Any]) -> None:
     """Raise ConfigError, naming key, value and what is allowed, for the first thing that is wrong in a config."""
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(config))
+    for section, content in config.items() if isinstance(config, Mapping) else ():
+        if _deeper(content, LEVELS):  # what comes would end at Python's limit of recursion
+            raise ConfigError(f"{section}: found more than {LEVELS} levels of lists and mappings in each other")
+    error = jsonschema.exceptions.best_match(_validator().iter_errors(config))
     if error is not None:
         raise ConfigError(_explain(error))
     for key, value in leaves(config):
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ConfigError(f"{key}: found {value}, expected a finite number")
+        _check_number(key, value)
+    sizes = {}
     for name, dataset in config["datasets"].items():
         parameters = {key: value for key, value in dataset.items() if key != "source"}
         _calls(f"datasets.{name}", "source", "datasets", dataset["source"], "read", parameters)
+        try:
+            sizes[name] = said_sizes(dataset["source"], parameters)
+        except InputError as error:
+            raise ConfigError(f"datasets.{name}.{error}") from None
     for name, attack in config["attacks"].items():
         _calls(
             f"attacks.{name}.parameters", "algorithm", "attacks", attack["algorithm"], "attack", attack["parameters"]
@@ -71,6 +164,11 @@ def check(config: Mapping[str, Any]) -> None:
         for key in ("forget", "methods"):
             for value in experiment[key]:
                 _known(f"{at}.{key}", value, config[key])
+        for family in experiment["forget"]:
+            _check_share("forget", family, config, experiment["dataset"], sizes)
+        for role in ("originals", "references", "retrained"):
+            _check_padding("training", experiment[role]["training"], config, experiment["dataset"], sizes)
+        _check_padding("unlearning", experiment["unlearning"], config, experiment["dataset"], sizes)
         for method in experiment["methods"]:
             if config["methods"][method].get("transferred") and experiment["originals"]["count"] < 2:
                 raise ConfigError(
@@ -84,13 +182,18 @@ def check(config: Mapping[str, Any]) -> None:
                     f"which is {experiment['originals']['count']}"
                 )
     for name, wanted in config["requests"].items():
-        if wanted["requests"] * wanted["fraction"] > 1:
+        if wanted["requests"] * wanted["fraction"] >= 1:
             raise ConfigError(
-                f"requests.{name}: found {wanted['requests']} requests of {wanted['fraction']:g}, expected at most 1 in"
-                " all: they are disjoint shares of the training set"
+                f"requests.{name}: found {wanted['requests']} requests of {wanted['fraction']:g}, expected less than 1"
+                " in all: they are disjoint shares of the training set, and something is to be kept"
             )
     for name, figure in config["figures"].items():
         _check_figure(f"figures.{name}", figure, config)
+        dataset = config["experiments"][figure["experiment"]]["dataset"] if "experiment" in figure else ""
+        if "requests" in figure:
+            _check_share("requests", figure["requests"], config, dataset, sizes)
+        if "recipe" in figure:
+            _check_padding("training", figure["recipe"], config, dataset, sizes)
     for name, table in config["tables"].items():
         _known(f"tables.{name}.experiment", table["experiment"], config["experiments"])
         for key in ("methods", "forget"):
@@ -107,6 +210,59 @@ def check(config: Mapping[str, Any]) -> None:
 def _can(config: Mapping[str, Any], method: str, access: str) -> bool:
     """Whether a method of the config can do with this access."""
     return access == "with_remain" or "remain" not in method_needs(config["methods"][method].get("module", method))
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether lists and mappings lie in each other more than so many levels deep."""
+    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return bool(inside) and (not levels or any(_deeper(item, levels - 1) for item in inside))
+
+
+def _check_number(key: str, value: Any) -> None:
+    """Raise ConfigError for NaN, an infinity, or a whole number that is too large to be told from one."""
+    try:
+        if not isinstance(value, int | float) or math.isfinite(value):
+            return
+    except OverflowError:
+        pass
+    found = value if isinstance(value, float) else _shown(value)
+    raise ConfigError(f"{key}: found {found}, expected a finite number")
+
+
+def said_sizes(source: str, parameters: Mapping[str, Any]) -> Sizes | None:
+    """What a reader says of the data set that it will read; None for one that does not say.
+
+    Raises InputError, beginning with the parameter, for parameters that the reader refuses.
+    """
+    module = f"amun_steps.datasets.{source}"
+    if _function(module, "sizes") is None:  # not even imported, as that may take long
+        return None
+    return importlib.import_module(module).sizes(**parameters)
+
+
+Known = Mapping[str, Sizes | None]
+"""The sizes of each data set of a config; None where they are not known before its files are read."""
+
+
+def _check_share(section: str, name: str, config: Mapping[str, Any], dataset: str, sizes: Known) -> None:
+    """Raise ConfigError for forget sets or requests that leave nothing of a data set to forget, or nothing to keep."""
+    wanted, known = config[section][name], sizes[dataset]
+    if known is not None:
+        try:
+            share_of(known.train, wanted["fraction"], f"{section}.{name}.fraction", wanted.get("requests", 1))
+        except InputError as error:
+            raise ConfigError(f"{error} (datasets.{dataset})") from None
+
+
+def _check_padding(section: str, recipe: str, config: Mapping[str, Any], dataset: str, sizes: Known) -> None:
+    """Raise ConfigError for a recipe whose random crops could have nothing of a data set's images."""
+    padding, known = config[section][recipe]["augmentation"]["crop_padding"], sizes[dataset]
+    if known is not None and padding >= min(known.shape[1:]):
+        height, width = known.shape[1:]
+        raise ConfigError(
+            f"{section}.{recipe}.augmentation.crop_padding: found {padding}, expected less than the"
+            f" {height}x{width} pixels of datasets.{dataset}: a crop could have nothing of the image"
+        )
 
 
 def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
@@ -135,13 +291,13 @@ def _check_figure(at: str, figure: Mapping[str, Any], config: Mapping[str, Any])
     keys = FIGURES[figure["kind"]]
     for key in figure:
         if key not in (*keys, "kind"):
-            raise ConfigError(f"{at}: unknown key '{key}' for '{figure['kind']}', expected one of {_names(key, keys)}")
+            raise ConfigError(f"{at}: unknown key {key!r} for '{figure['kind']}', expected one of {_names(key, keys)}")
     for key in keys:
         if key not in figure:
             raise ConfigError(f"{at}: lacks the key '{key}' that '{figure['kind']}' needs")
     if "forget" in figure and isinstance(figure["forget"], str) != (figure["kind"] == "fine_tuning"):
         wanted = "the name of one family" if figure["kind"] == "fine_tuning" else "a list of families"
-        raise ConfigError(f"{at}.forget: found {json.dumps(figure['forget'])}, expected {wanted} of forget sets")
+        raise ConfigError(f"{at}.forget: found {_shown(figure['forget'])}, expected {wanted} of forget sets")
     pairs = figure.get("of", [figure])
     for number, pair in enumerate(pairs):
         where = f"{at}.of.{number}" if "of" in figure else at
@@ -179,7 +335,7 @@ def _check_figure(at: str, figure: Mapping[str, Any], config: Mapping[str, Any])
 def _known(key: str, value: str, allowed: Iterable[str]) -> None:
     """Raise ConfigError unless `value`, found at `key`, is one of the allowed names."""
     if value not in allowed:
-        raise ConfigError(f"{key}: found the name '{value}', expected one of {_names(value, allowed)}")
+        raise ConfigError(f"{key}: found the name {value!r}, expected one of {_names(value, allowed)}")
 
 
 def _calls(
@@ -202,7 +358,7 @@ def _calls(
     for name, values in parameters.items():
         if name not in allowed:
             expected = f"expected one of {_names(name, allowed)}" if allowed else f"'{module}' has no keyword-only one"
-            raise ConfigError(f"{key}: unknown parameter '{name}', {expected}")
+            raise ConfigError(f"{key}: unknown parameter {name!r}, {expected}")
         for value in values if lists else [values]:
             _typed(f"{key}{'.grid' * lists}.{name}", value, allowed[name].annotation)
     for name, parameter in allowed.items():
@@ -219,14 +375,33 @@ def _typed(key: str, value: Any, annotation: str) -> None:
     try:
         pydantic.TypeAdapter(hint).validate_python(value, strict=True)
     except pydantic.ValidationError as error:
-        what = error.errors()[0]["msg"].removeprefix("Input should be ")
-        raise ConfigError(f"{key}: found {json.dumps(value)}, expected {what} ({annotation})") from None
+        first = error.errors()[0]
+        what, hint = first["msg"].removeprefix("Input should be "), _hint(first["input"])
+        raise ConfigError(f"{key}: found {_shown(value)}, expected {what} ({annotation}){hint}") from None
 
 
-def _names(value: str, allowed: Iterable[str]) -> str:
+def _shown(value: Any) -> str:
+    """A value as JSON, for people: cut where it is long, in some other way where JSON has none."""
+    try:
+        text = json.dumps(value, default=str)
+    except (ValueError, TypeError, RecursionError):
+        text = reprlib.repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def _hint(value: Any) -> str:
+    """What to write in place of text that looks like a number."""
+    number = re.fullmatch(r"([-+]?\d+)(\.\d*)?([eE])([-+]?)(\d+)", value) if isinstance(value, str) else None
+    if number is None:
+        return ""
+    whole, part, e, sign, exponent = number.groups()
+    return f"; YAML reads {value} as text: write {whole}{part or '.0'}{e}{sign or '+'}{exponent}"
+
+
+def _names(value: Any, allowed: Iterable[str]) -> str:
     """The allowed names, and the one that was perhaps meant."""
     names = sorted(allowed)
-    close = difflib.get_close_matches(value, names, n=1)
+    close = difflib.get_close_matches(str(value), names, n=1)
     return ", ".join(names) + (f"; did you mean '{close[0]}'?" if close else "")
 
 
@@ -236,16 +411,16 @@ def _explain(error: jsonschema.ValidationError) -> str:
     allowed = error.schema.get("description")
     if error.validator == "additionalProperties":
         known = error.schema.get("properties", {})
-        unknown = sorted(set(error.instance) - set(known))[0]
-        return f"{key}: unknown key '{unknown}', expected one of {_names(unknown, known)}"
+        unknown = next(name for name in error.instance if name not in known)
+        return f"{key}: unknown key {unknown!r}, expected one of {_names(unknown, known)}"
     if error.validator == "required":
         missing = sorted(set(error.validator_value) - set(error.instance))
         wanted = error.schema["properties"][missing[0]].get("description", "")
         return f"{key}: lacks the key '{missing[0]}'" + (f" ({wanted})" if wanted else "")
-    found = json.dumps(error.instance, default=str)
-    return f"{key}: found {found}, expected {allowed or error.message}"
+    return f"{key}: found {_shown(error.instance)}, expected {allowed or error.message}{_hint(error.instance)}"
 
 
+@functools.cache
 def _syntax(path: Path) -> list[ast.stmt]:
     try:
         return ast.parse(path.read_text(encoding="utf-8")).body
@@ -285,11 +460,16 @@ class Parameter:
 
 def _signature(module: str, function: str) -> dict[str, Parameter]:
     """The keyword-only parameters of a module's function, by name, from its syntax."""
-    path = module_file(module)
-    for node in _syntax(path):
-        if isinstance(node, ast.FunctionDef) and node.name == function:
-            return {
-                a.arg: Parameter(ast.unparse(a.annotation) if a.annotation else "object", default is None)
-                for a, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-            }
-    raise ConfigError(f"{path}: lacks the function '{function}'; see the folder's __init__.py")
+    node = _function(module, function)
+    if node is None:
+        raise ConfigError(f"{module_file(module)}: lacks the function '{function}'; see the folder's __init__.py")
+    return {
+        a.arg: Parameter(ast.unparse(a.annotation) if a.annotation else "object", default is None)
+        for a, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    }
+
+
+def _function(module: str, name: str) -> ast.FunctionDef | None:
+    """The syntax of a module's function; None where it has none of this name."""
+    found = (node for node in _syntax(module_file(module)) if isinstance(node, ast.FunctionDef) and node.name == name)
+    return next(found, None)

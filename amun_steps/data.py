@@ -6,7 +6,8 @@ normalises further.
 """
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,15 +36,25 @@ class Dataset:
         return ~self.train
 
 
+@contextmanager
+def hdf5(path: Path) -> Iterator[h5py.File]:
+    """The HDF5 file at `path`, to read. Raises InputError, naming it, when it, or an array in it, cannot be read."""
+    try:
+        with h5py.File(path) as file:
+            yield file
+    except (OSError, KeyError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); delete it, and it is made again") from None
+
+
 def load(path: Path) -> Dataset:
     """The dataset in the HDF5 file at `path`."""
-    with h5py.File(path) as file:
+    with hdf5(path) as file:
         return Dataset(file["images"][:], file["labels"][:].astype(np.int64), file["train"][:])
 
 
 def load_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Only `labels` and `train` of the HDF5 file at `path`, for steps that need no images."""
-    with h5py.File(path) as file:
+    with hdf5(path) as file:
         return file["labels"][:].astype(np.int64), file["train"][:]
 
 
@@ -77,7 +88,10 @@ def dataset(*, source: str, parameters: dict[str, Any], folder: str = "", output
     folder: where its files lie, for a source that has files. Raises InputError where a reader gives something else.
     """
     given = parameters | ({"folder": folder} if folder else {})
-    images, labels, train = importlib.import_module(f"amun_steps.datasets.{source}").read(**given)
+    try:
+        images, labels, train = importlib.import_module(f"amun_steps.datasets.{source}").read(**given)
+    except OSError as error:  # a file that one may not read, for one
+        raise InputError(f"{error.filename or folder or source}: cannot be read ({error.strerror or error})") from None
     _check(f"amun_steps/datasets/{source}.py", images, labels, train)
     order = np.argsort(~train, kind="stable")
     write_arrays(output, {"images": images[order], "labels": labels[order].astype(np.int16), "train": train[order]})

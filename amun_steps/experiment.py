@@ -4,7 +4,9 @@
 the code that computes it and the stages that it builds on. The Snakefile turns stages into jobs.
 """
 
+import functools
 import itertools
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from amun_steps.addresses import STORE, address, canonical, fingerprint
-from amun_steps.config import check, method_needs
+from amun_steps.config import ConfigError, check, method_needs, said_sizes
+from amun_steps.datasets import Sizes
 
 ACCESS = ("with_remain", "without_remain")
 
@@ -110,6 +113,58 @@ def load(config: Mapping[str, Any]) -> Plan:
     for name in config["experiments"]:
         _plan_experiment(plan, name)
     return plan
+
+
+def known_sizes(dataset: Stage) -> Sizes | None:
+    """A data set's sizes: from the store where it is there, else what its reader says; None where that says nothing."""
+    path, parameters = Path(dataset.file("dataset.h5")), dataset.parameters["parameters"]
+    if not path.is_file():
+        return said_sizes(dataset.parameters["source"], parameters | dataset.elsewhere)
+    from amun_steps.data import hdf5
+
+    with hdf5(path) as file:
+        shape, labels, train = file["images"].shape[1:], file["labels"][:], file["train"][:]
+    return Sizes(int(train.sum()), int((~train).sum()), shape, int(labels.max()) + 1)
+
+
+def try_networks(plan: Plan) -> None:
+    """Raise ConfigError, naming the key, for a network that cannot be built for its data set or cannot take its images.
+
+    It costs the seconds that importing torch takes, but not where all originals are there: what was trained can be.
+    """
+    for name, experiment in plan.config["experiments"].items():
+        dataset, originals = plan.named[name, "dataset"], plan.named[name, "originals"]
+        if Path(originals.file("originals.safetensors")).is_file():
+            continue
+        sizes = known_sizes(dataset)
+        if sizes is None:
+            continue
+        network = experiment["network"] | {"shape": sizes.shape, "classes": sizes.classes}
+        wrong = _fault(canonical(network))
+        if wrong:
+            image = "x".join(map(str, sizes.shape))
+            raise ConfigError(
+                f"experiments.{name}.network: '{network['name']}' does not work for images of {image} and"
+                f" {sizes.classes} classes ({experiment['dataset']}): {wrong}"
+            )
+
+
+@functools.cache
+def _fault(network: str) -> str:
+    """What is wrong with a network (JSON) when two images go through it, without storage or arithmetic; or nothing."""
+    import torch
+
+    from amun_steps.stack import build
+
+    wanted = json.loads(network)
+    try:
+        with torch.device("meta"):
+            logits = build(wanted)(torch.empty(2, *wanted["shape"]))
+    except Exception as error:  # whatever a module raises
+        return f"{type(error).__name__}: {error}".splitlines()[0]
+    if tuple(logits.shape) == (2, wanted["classes"]):
+        return ""
+    return f"found logits {tuple(logits.shape)}, expected (2, {wanted['classes']})"
 
 
 def _plan_experiment(plan: Plan, name: str) -> None:

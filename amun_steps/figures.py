@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
-from amun_steps.data import load_labels
+from amun_steps.data import hdf5, load_labels
 from amun_steps.steps import Output, main, step
 from amun_steps.subsets import load_forget
 from amun_steps.tables import METHODS
@@ -120,7 +119,7 @@ def draw_confidence(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -
     outputs, dataset, forget = files[0]
     labels, train = load_labels(dataset)
     chosen = load_forget(forget, train)[0]
-    with h5py.File(outputs) as file:
+    with hdf5(outputs) as file:
         phi = confidence(file["logits"][0].astype(np.float64), labels)
     axis.set(xlabel=r"Confidence $\phi$ (log odds)", ylabel="Density")
     if not np.isfinite(phi).all():
@@ -178,7 +177,7 @@ def draw_epsilons(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -> 
 
 
 def _column(path: Path, name: str) -> np.ndarray:
-    with h5py.File(path) as file:
+    with hdf5(path) as file:
         return file[name][:]
 
 

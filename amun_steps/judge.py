@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
+from amun_steps.data import hdf5
 from amun_steps.metrics import accuracy, auc, tpr_at_fpr
 from amun_steps.mia import rmia
 
@@ -49,8 +49,8 @@ class Judge:
 
 def load_judge(dataset: Path, signals: Path, signal: dict[str, Any], gamma: float) -> Judge:
     """The judge from a dataset's file and the file of the reference models' signals."""
-    with h5py.File(dataset) as file:
+    with hdf5(dataset) as file:
         labels, train = file["labels"][:].astype(np.int64), file["train"][:]
-    with h5py.File(signals) as file:
+    with hdf5(signals) as file:
         prior = rmia.prior(file["signals"][:])
     return Judge(prior, labels, train, signal, gamma)

@@ -19,13 +19,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import h5py
 import torch
 
 from amun_steps import stack as stacks
 from amun_steps.addresses import STORE, canonical
 from amun_steps.calibration import measure
-from amun_steps.experiment import Plan, Stage
+from amun_steps.config import ConfigError
+from amun_steps.datasets import Sizes
+from amun_steps.experiment import Plan, Stage, known_sizes, try_networks
 from amun_steps.finetune import PANELS, SETS
 from amun_steps.fit import Samples
 from amun_steps.grid import choices, part_of
@@ -101,31 +102,14 @@ def _dry_run(config: Path, *options: str) -> list[tuple[str, dict[str, str]]]:
     return [(rule, fields) for rule, fields in found if "output" in fields]
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """A data set's training and test samples, the (channels, height, width) of its images, and its classes."""
-
-    train: int
-    test: int
-    shape: tuple[int, ...]
-    classes: int
-
-
 def sizes_of(dataset: Stage) -> Sizes:
-    """From the store where the data set is there, else from its reader's SHAPE; a reader that has none is run."""
-    path, parameters = Path(dataset.file("dataset.h5")), dataset.parameters["parameters"]
-    if path.is_file():
-        with h5py.File(path) as file:
-            shape, labels, train = file["images"].shape[1:], file["labels"][:], file["train"][:]
-    else:
-        reader = importlib.import_module(f"amun_steps.datasets.{dataset.parameters['source']}")
-        if hasattr(reader, "SHAPE"):
-            train, test, *shape, classes = reader.SHAPE
-            samples = (parameters.get("train_samples") or train, parameters.get("test_samples") or test)
-            return Sizes(*samples, tuple(shape), classes)
-        images, labels, train = reader.read(**parameters, **dataset.elsewhere)
-        shape = images.shape[1:]
-    return Sizes(int(train.sum()), int((~train).sum()), tuple(shape), int(labels.max()) + 1)
+    """What is known of a data set's sizes; its reader is run where nothing is."""
+    known = known_sizes(dataset)
+    if known:
+        return known
+    reader = importlib.import_module(f"amun_steps.datasets.{dataset.parameters['source']}")
+    images, labels, train = reader.read(**dataset.parameters["parameters"], **dataset.elsewhere)
+    return Sizes(int(train.sum()), int((~train).sum()), images.shape[1:], int(labels.max()) + 1)
 
 
 @dataclass(frozen=True)
@@ -405,7 +389,12 @@ def plan(config: Path) -> None:
 
     Raises InputError for a config that is not there or is wrong.
     """
-    stages, jobs = load_file(config), read_jobs(config)
+    stages = load_file(config)
+    try:
+        try_networks(stages)
+    except ConfigError as error:
+        raise ConfigError(f"{config}: {error}") from None
+    jobs = read_jobs(config)
     print(report(jobs, costs_of(jobs, stages)))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from amun_steps.addresses import canonical
 from amun_steps.seeds import seed_globally
+from amun_steps.steps import InputError
 
 
 @dataclass
@@ -153,14 +154,17 @@ def save(stack: Stack, path: Path) -> None:
 
 
 def load(paths: Sequence[Path], device: torch.device) -> Stack:
-    """The stack of all models in `paths`, in order. Raises ValueError for a file that is no stack."""
+    """The stack of all models in `paths`, in order. Raises InputError, naming it, for a file that is no stack."""
     stacks = []
     for path in paths:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if "network" not in metadata:
-                raise ValueError(f"{path}: no stack of models: its metadata lack 'network'")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{path}: cannot be read ({error}); delete it, and it is made again") from None
+        if "network" not in metadata:
+            raise InputError(f"{path}: no stack of models: its metadata lack 'network'")
         network = json.loads(metadata["network"])
         module = _skeleton(network)
         weights = torch.cat([tensors[n].flatten(1) for n, _ in module.named_parameters()], dim=1)

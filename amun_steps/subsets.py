@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 
-from amun_steps.data import load_labels, write_arrays
+from amun_steps.data import hdf5, load_labels, write_arrays
 from amun_steps.seeds import seed_of
+from amun_steps.shares import share_of
 from amun_steps.steps import InputError, Output, main, step
 
 
@@ -19,12 +19,7 @@ def forget(*, dataset: Path, name: str, fraction: float, sets: int, seed: int, o
     """
     _, train = load_labels(dataset)
     members = np.flatnonzero(train)
-    size = round(fraction * len(members))
-    if not 0 < size < len(members):
-        raise InputError(
-            f"forget.{name}.fraction: found {fraction}, which is {size} of {len(members)} training samples; expected a"
-            " share that leaves at least one to forget and one to keep"
-        )
+    size = share_of(len(members), fraction, f"forget.{name}.fraction")
     chosen = np.zeros((sets + 1, len(train)), dtype=bool)
     for row, which in enumerate([*range(sets), "tuning"]):
         generator = np.random.default_rng(seed_of(seed, "forget", name, which))
@@ -38,7 +33,7 @@ def load_forget(path: Path, train: np.ndarray) -> np.ndarray:
     train: (N,) bool, the training samples. Raises InputError for a file that somebody made by hand and that has
     something else, such as the numbers of samples, or test samples.
     """
-    with h5py.File(path) as file:
+    with hdf5(path) as file:
         found = file["forget"][:]
     if found.dtype != bool or found.ndim != 2 or found.shape[1] != len(train):
         raise InputError(f"{path}: found forget {found.shape} {found.dtype}, expected (sets, {len(train)}) bool")
@@ -56,16 +51,12 @@ def load_forget(path: Path, train: np.ndarray) -> np.ndarray:
 def requests(*, dataset: Path, name: str, fraction: float, requests: int, sets: int, seed: int, output: Output) -> None:
     """Draw `sets` random sequences of `requests` disjoint sets, each of `fraction` of the training samples (6.3).
 
-    Writes `requests` (sets, requests, N) bool. Raises InputError for a fraction that leaves nothing to forget.
+    Writes `requests` (sets, requests, N) bool. Raises InputError for a fraction that leaves nothing to forget, or
+    nothing to keep after all requests.
     """
     _, train = load_labels(dataset)
     members = np.flatnonzero(train)
-    size = round(fraction * len(members))
-    if not size:
-        raise InputError(
-            f"requests.{name}.fraction: found {fraction}, which is none of {len(members)} training samples; expected a"
-            " share that leaves at least one to forget"
-        )
+    size = share_of(len(members), fraction, f"requests.{name}.fraction", requests)
     chosen = np.zeros((sets, requests, len(train)), dtype=bool)
     for row in range(sets):
         generator = np.random.default_rng(seed_of(seed, "requests", name, row))
@@ -76,7 +67,7 @@ def requests(*, dataset: Path, name: str, fraction: float, requests: int, sets: 
 
 def load_requests(path: Path) -> np.ndarray:
     """(sets, requests, N) bool: the sequences of requests in an HDF5 file."""
-    with h5py.File(path) as file:
+    with hdf5(path) as file:
         return file["requests"][:]
 
 
@@ -96,7 +87,7 @@ def inclusion(*, dataset: Path, references: int, seed: int, output: Output) -> N
 
 def load_inclusion(path: Path) -> np.ndarray:
     """(references, N) bool: the inclusion matrix in an HDF5 file."""
-    with h5py.File(path) as file:
+    with hdf5(path) as file:
         return file["inclusion"][:]
 
 

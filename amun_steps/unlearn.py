@@ -19,7 +19,7 @@ from amun_steps.device import device, images_on
 from amun_steps.fit import Member, Recipe, Samples, Schedule, fit
 from amun_steps.methods import Request, Update
 from amun_steps.seeds import seed_globally, seed_of
-from amun_steps.steps import Output, Partial, main, step
+from amun_steps.steps import InputError, Output, Partial, main, step
 from amun_steps.subsets import load_forget
 from amun_steps.train import write_models
 
@@ -47,9 +47,12 @@ class Choice:
 
 
 def load_choice(path: Path) -> Choice:
-    """What tuning chose (see `amun_steps.tune`)."""
-    chosen = json.loads(path.read_text())
-    return Choice(Schedule(chosen["learning_rate"], chosen["step"]), chosen["hyperparameters"])
+    """What tuning chose (see `amun_steps.tune`). Raises InputError, naming the file, for one that does not say."""
+    try:
+        chosen = json.loads(path.read_text())
+        return Choice(Schedule(chosen["learning_rate"], chosen["step"]), chosen["hyperparameters"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{path}: found no choice of a grid ({error}); delete it, and it is made again") from None
 
 
 @dataclass(frozen=True)

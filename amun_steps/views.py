@@ -5,12 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from amun_steps import experiment as experiments
-from amun_steps.config import ConfigError
+from amun_steps.config import ConfigError, read
 from amun_steps.experiment import Plan, Stage, adversarial, continuous, finetuned
-from amun_steps.steps import InputError
 
 
 def load(config: Mapping[str, Any]) -> Plan:
@@ -22,13 +19,12 @@ def load(config: Mapping[str, Any]) -> Plan:
 
 
 def load_file(path: Path) -> Plan:
-    """The plan of the config in a YAML file. Raises InputError, naming the file, for what is wrong with it."""
+    """The plan of the config in a YAML file. Raises ConfigError, naming the file, for what is wrong with it."""
+    config = read(path)
     try:
-        return load(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, ConfigError) as error:
-        raise InputError(f"{path}: {error}") from None
+        return load(config)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 @dataclass(frozen=True)

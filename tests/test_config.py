@@ -1,7 +1,9 @@
 """A wrong config stops before anything is computed, with one message: the key, what was found, what is allowed."""
 
+import importlib
 import inspect
 import math
+import re
 import subprocess
 import sys
 from copy import deepcopy
@@ -9,10 +11,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from running import clone
 
 from amun_steps import config as config_module
 from amun_steps import views
-from amun_steps.config import ConfigError
+from amun_steps.config import ConfigError, _function
+from amun_steps.experiment import try_networks
 
 REPOSITORY = Path(__file__).parent.parent
 GOOD = yaml.safe_load((REPOSITORY / "tests" / "tiny.yaml").read_text())
@@ -86,6 +90,35 @@ WRONG = [
     ("training.scratch.weight_decay", math.nan, "training.scratch.weight_decay: found nan", "a finite number"),
     ("training.scratch.learning_rate", math.inf, "training.scratch.learning_rate: found inf", "a finite number"),
     ("training.scratch.clipping", {"bound": 1.0, "every": 9}, "experiments.digits.network: 'scratch' clips", "false"),
+    ("training.scratch.epochs", 4.0, "training.scratch.epochs: found 4.0", "a whole number"),
+    ("training.scratch.epochs", 10**400, "training.scratch.epochs: found 1000", "1,000,000"),
+    ("tuning.learning_rate", ["1e-2"], 'tuning.learning_rate.0: found "1e-2"', "YAML reads 1e-2 as text: write 1.0e-2"),
+    (
+        "attacks.pgd50.parameters.relative_step",
+        "-1.5E3",
+        'attacks.pgd50.parameters.relative_step: found "-1.5E3"',
+        "write -1.5E+3",
+    ),
+    ("forget", {1: {"fraction": 0.1, "sets": 1}}, "forget: found 1, expected a name", ""),
+    ("forget", {"a\n": {"fraction": 0.1, "sets": 1}}, 'forget: found "a\\n", expected a name', ""),
+    ("forget.random10.fraction", 1e-4, "forget.random10.fraction: found 0.0001, which is 0 of 898", "one to forget"),
+    ("forget.random10.fraction", 0.9999, "forget.random10.fraction: found 0.9999, which is 898 of 898", "one to keep"),
+    ("requests.two_of_5.fraction", 1e-4, "requests.two_of_5.fraction: found 0.0001, which is 0 of 898", "2 times"),
+    ("requests.two_of_5.fraction", 0.4999, "requests.two_of_5.fraction: found 0.4999, which is 449 of 898", "to keep"),
+    (
+        "datasets.digits.test_fraction",
+        0.999,
+        "datasets.digits.test_fraction: found 0.999, which is 1796",
+        "at least 10",
+    ),
+    ("datasets.digits.test_fraction", 0.001, "datasets.digits.test_fraction: found 0.001, which is 2", "at least 10"),
+    (
+        "training.scratch.augmentation.crop_padding",
+        8,
+        "training.scratch.augmentation.crop_padding: found 8",
+        "less than the 8x8 pixels of datasets.digits",
+    ),
+    ("unlearning.finetune.augmentation.crop_padding", 9, "unlearning.finetune.augmentation.crop_padding: found 9", ""),
     ("training.scratch.compile", "yes", 'training.scratch.compile: found "yes"', "true or false"),
     ("tuning.learning_rate", [0.1, 0.1], "tuning.learning_rate: found [0.1, 0.1]", "different"),
     ("attacks.pgd50.parameters.steps", "50", 'attacks.pgd50.parameters.steps: found "50"', "a valid integer"),
@@ -153,8 +186,41 @@ def test_transferred_examples_need_another_original():
 
 def test_requests_that_are_more_than_the_training_set_are_an_error():
     config = changed("requests.two_of_5.fraction", 0.6)
-    with pytest.raises(ConfigError, match=r"^requests.two_of_5: found 2 requests of 0.6, expected at most 1 in all"):
+    with pytest.raises(ConfigError, match=r"^requests.two_of_5: found 2 requests of 0.6, expected less than 1 in all"):
         views.load(config)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        ({"name": "vgg", "stages": [[2]] * 4}, "ValueError: stages: found 4, too many for images of 8x8 pixels"),
+        ({"name": "small_resnet", "width": 10**18, "strides": [2], "stem_stride": 1}, "RuntimeError: "),
+    ],
+)
+def test_a_network_that_cannot_take_the_images_is_named_until_it_was_trained(network, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = views.load(changed("experiments.digits.network", network))
+    begins = (
+        f"experiments.digits.network: '{network['name']}' does not work for images of 1x8x8 and 10 classes (digits): "
+    )
+    with pytest.raises(ConfigError, match=re.escape(begins + message)):
+        try_networks(plan)
+    trained = Path(plan.named["digits", "originals"].file("originals.safetensors"))
+    trained.parent.mkdir(parents=True)
+    trained.touch()
+    try_networks(plan)
+
+
+def test_what_a_reader_does_not_say_is_left_to_the_jobs(monkeypatch, tmp_path):
+    """A reader of one's own that says no sizes: nothing is held against them, and nothing is imported."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        config_module, "_function", lambda module, name: None if name == "sizes" else _function(module, name)
+    )
+    monkeypatch.setattr(importlib, "import_module", lambda name: pytest.fail(f"{name} was imported"))
+    config = changed("forget.random10.fraction", 1e-4)
+    config["experiments"]["digits"]["network"] = {"name": "vgg", "stages": [[2]] * 4}
+    try_networks(views.load(config))
 
 
 def test_the_keys_of_a_figure_are_what_its_plan_takes():
@@ -173,6 +239,26 @@ def test_snakemake_stops_with_the_message_before_any_job(tmp_path):
     assert message in done.stdout + done.stderr
     assert "wrong.yaml" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_snakemake_refuses_what_its_own_reading_lets_pass(tmp_path):
+    """In real runs: a key given twice in the second of two files, and a network that does not work; no job runs."""
+    where = clone(tmp_path / "clone")
+    twice, deep = where / "twice.yaml", where / "deep.yaml"
+    twice.write_text("seed: 1\nseed: 2\n")
+    deep.write_text("experiments: {digits: {network: {name: vgg, stages: [[2], [2], [2], [2]]}}}\n")
+    base = changed("experiments.digits.network", {"name": "vgg"})  # Snakemake merges mappings
+    (where / "base.yaml").write_text(yaml.safe_dump(base))
+    for second, message in (
+        (twice, f"{twice}, line 2, column 1: the key seed is given twice"),
+        (deep, "found 4, too many"),
+    ):
+        command = [sys.executable, "-m", "snakemake", "--configfile", "base.yaml", str(second), "--cores", "1"]
+        done = subprocess.run(command, cwd=where, text=True, capture_output=True, check=False)
+        assert done.returncode != 0
+        assert message in done.stdout + done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
+        assert not (where / "results" / "store").exists()
 
 
 @pytest.mark.parametrize("name", ["quickstart.yaml", "fashion.yaml", "config.yaml"])

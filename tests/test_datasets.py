@@ -1,10 +1,13 @@
 """The readers of data sets, on small files in the formats of the real ones, which the tests write themselves."""
 
+import errno
 import gzip
 import hashlib
 import io
 import json
 import pickle
+import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -22,7 +25,8 @@ from PIL import Image
 from running import REPOSITORY
 from torchvision.datasets import CIFAR10, FashionMNIST
 
-from amun_steps.datasets import cifar10, fashion_mnist, tiny_imagenet
+from amun_steps import data
+from amun_steps.datasets import cifar10, digits, fashion_mnist, tiny_imagenet
 from amun_steps.steps import InputError
 
 
@@ -70,6 +74,8 @@ def fashion(tmp_path, monkeypatch) -> Small:
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     files = {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in files.items()}
     monkeypatch.setattr(fashion_mnist, "FILES", sums)
+    monkeypatch.setattr(fashion_mnist, "TRAIN", 12)
+    monkeypatch.setattr(fashion_mnist, "TEST", 5)
     monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "debian")  # whether the package is installed here or not
     monkeypatch.setattr(FashionMNIST, "resources", [(name, md5(content)) for name, content in files.items()])
     urls = {FashionMNIST.mirrors[0] + name: content for name, content in files.items()}
@@ -230,7 +236,60 @@ def error(small: Small, folder: Path | str) -> str:
     return str(caught.value)
 
 
+# digits
+
+
+@pytest.mark.parametrize("test", [10, 11, 599, 1786, 1787])
+def test_the_digits_have_the_sizes_that_they_say_and_every_class_in_both_parts(test):
+    sizes = digits.sizes(test_fraction=test / 1797, seed=3)
+    images, labels, train = digits.read(test_fraction=test / 1797, seed=3)
+    assert (sizes.train, sizes.test, sizes.shape) == (train.sum(), (~train).sum(), images.shape[1:])
+    assert len(set(labels[train])) == len(set(labels[~train])) == sizes.classes
+
+
+@pytest.mark.parametrize("test", [9, 1788])
+def test_digits_that_leave_a_class_out_are_an_error(test):
+    with pytest.raises(InputError, match=rf"^test_fraction: found .*, which is {test} of 1797 images"):
+        digits.read(test_fraction=test / 1797, seed=3)
+
+
 # every reader
+
+
+@every_reader
+@pytest.mark.parametrize(
+    "damage", [Path.mkdir, Path.touch, lambda path: path.symlink_to(path)], ids=["folder", "empty", "loop"]
+)
+def test_something_else_in_the_place_of_a_file_is_named(small, folder, damage):
+    for name in (".", *downloads(small), *small.files):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.unlink(missing_ok=True)
+        if name != ".":
+            write(folder, small.files)
+            if (folder / name).exists():
+                (folder / name).unlink()
+            else:
+                shutil.rmtree(folder / Path(next(iter(small.files))).parts[0], ignore_errors=True)
+        damage(folder / name)
+        if "wnids" in name or "words" in name or "boxes" in name or "/test/" in name:
+            check(small, small.read(folder=str(folder)))  # what is not read
+        else:
+            assert str(folder) in error(small, folder)
+
+
+@pytest.mark.parametrize("small", ["fashion", "tiny"], indirect=True)
+def test_a_file_that_may_not_be_read_is_named(small, folder, monkeypatch):
+    """As the step says it: a test may run as root, who may read everything."""
+    write(folder, small.files)
+    name = str(folder / next(iter(small.files)))
+
+    def refused(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", name)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    source = small.read.__module__.split(".")[-1]
+    with pytest.raises(InputError, match=re.escape(f"{name}: cannot be read (Permission denied)")):
+        data.dataset(source=source, parameters={}, folder=str(folder), output=folder / "dataset.h5")
 
 
 @pytest.mark.parametrize("small", ["cifar", "tiny"], indirect=True)

@@ -230,7 +230,7 @@ def test_the_longest_chain_is_the_dearest_path():
     ("content", "message"),
     [
         (None, "No such file"),
-        ("seed: [", "while parsing"),
+        ("seed: [", "line 2, column 1"),
         ("", "expected"),
         ("seed: 0\n", "lacks the key"),
     ],

@@ -102,7 +102,7 @@ def test_a_fraction_that_leaves_nothing_to_forget_or_to_keep_is_an_error(made, t
 
 def test_requests_of_no_sample_are_an_error(made, tmp_path):
     options = {"dataset": made("dataset.h5"), "name": "some", "fraction": 1e-9, "sets": 1, "seed": 0}
-    with pytest.raises(InputError, match=r"^requests.some.fraction: found 1e-09, which is none of 898"):
+    with pytest.raises(InputError, match=r"^requests.some.fraction: found 1e-09, which is 0 of 898"):
         requests(**options, requests=1, output=tmp_path / "requests.h5")
 
 

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import numpy as np
-from torchvision.datasets import CIFAR10
-from torchvision.datasets.utils import check_integrity
 
+from amun_steps.datasets import Sizes
 from amun_steps.steps import InputError
 
-SHAPE = (50_000, 10_000, 3, 32, 32, 10)  # training and test samples, channels, height, width, classes
+
+def sizes(*, folder: str) -> Sizes:
+    """CIFAR-10's."""
+    return Sizes(50_000, 10_000, (3, 32, 32), 10)
 
 
 def read(*, folder: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -16,6 +18,9 @@ def read(*, folder: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     Where there is neither, torchvision downloads the archive. Every file's MD5 is verified.
     """
+    from torchvision.datasets import CIFAR10  # seconds to import
+    from torchvision.datasets.utils import check_integrity
+
     root = Path(folder).expanduser()
     archive, batches = root / CIFAR10.filename, root / CIFAR10.base_folder
     if batches.is_dir():

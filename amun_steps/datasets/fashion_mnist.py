@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from amun_steps.datasets import Sizes
 from amun_steps.steps import InputError
 
-SHAPE = (60_000, 10_000, 1, 28, 28, 10)  # training and test samples, channels, height, width, classes
+TRAIN, TEST = 60_000, 10_000
 
 FILES = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -22,6 +23,14 @@ FILES = {
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
 
+def sizes(*, folder: str, train_samples: int | None = None, test_samples: int | None = None) -> Sizes:
+    """Those of `read`. Raises InputError for more samples than there are."""
+    for name, wanted, most in (("train_samples", train_samples, TRAIN), ("test_samples", test_samples, TEST)):
+        if wanted is not None and wanted > most:
+            raise InputError(f"{name}: found {wanted}, expected at most {most}: Fashion-MNIST has no more")
+    return Sizes(train_samples or TRAIN, test_samples or TEST, (1, 28, 28), 10)
+
+
 def read(
     *, folder: str, train_samples: int | None = None, test_samples: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -30,15 +39,14 @@ def read(
     The four files, packed or not, are looked for in `folder`, in torchvision's folder in it and in Debian's package
     `dataset-fashion-mnist`, in this order; where there is none of them, torchvision downloads them to `folder`.
     """
+    sizes(folder=folder, train_samples=train_samples, test_samples=test_samples)
     root = Path(folder).expanduser()
     places = (root, root / "FashionMNIST" / "raw", DEBIAN)
     place = next((p for p in places if any(_file(p, name) for name in FILES)), None) or _download(root)
     content = {name: _content(place, name) for name in FILES}
     images, labels, train = [], [], []
-    for part, wanted, key in (("train", train_samples, "train_samples"), ("t10k", test_samples, "test_samples")):
+    for part, wanted in (("train", train_samples), ("t10k", test_samples)):
         label = np.frombuffer(content[f"{part}-labels-idx1-ubyte"], np.uint8, offset=8)
-        if wanted is not None and wanted > len(label):
-            raise InputError(f"{key}: found {wanted}, expected at most {len(label)}: Fashion-MNIST has no more")
         image = np.frombuffer(content[f"{part}-images-idx3-ubyte"], np.uint8, offset=16).reshape(-1, 1, 28, 28)
         images.append(image[:wanted])
         labels.append(label[:wanted])

@@ -11,15 +11,19 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from torchvision.datasets.utils import check_integrity, download_url
 
+from amun_steps.datasets import Sizes
 from amun_steps.steps import InputError
 
 NAME = "tiny-imagenet-200"
 URL = f"http://cs231n.stanford.edu/{NAME}.zip"
 MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
 CLASSES, TRAIN_PER_CLASS, TEST_PER_CLASS = 200, 500, 50
-SHAPE = (100_000, 10_000, 3, 64, 64, 200)  # training and test samples, channels, height, width, classes
+
+
+def sizes(*, folder: str) -> Sizes:
+    """Tiny ImageNet's."""
+    return Sizes(CLASSES * TRAIN_PER_CLASS, CLASSES * TEST_PER_CLASS, (3, 64, 64), CLASSES)
 
 
 def read(*, folder: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -49,6 +53,8 @@ def read(*, folder: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _files(folder: Path) -> tuple[set[str], Callable[[str], bytes]]:
     """The names of all files, relative to `folder`, and how to read one."""
+    from torchvision.datasets.utils import check_integrity, download_url  # seconds to import
+
     if (folder / NAME).is_dir():
         paths = {p.relative_to(folder).as_posix() for p in (folder / NAME).rglob("*") if p.is_file()}
         return paths, lambda name: (folder / name).read_bytes()
@@ -82,8 +88,8 @@ def _check_counts(folder: str, train: Counter, test: Counter) -> None:
 def _pixels(path: str, content: bytes) -> np.ndarray:
     """(3, 64, 64) pixels of a JPEG file."""
     try:
-        pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
-    except OSError as error:
+        pixels = np.asarray(Image.open(io.BytesIO(content), formats=["JPEG"]).convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow makes of damage
         raise InputError(f"{path}: cannot be read as an image ({error}): corrupt or partial") from None
     if pixels.shape != (64, 64, 3):
         raise InputError(f"{path}: found an image of {pixels.shape[1]}x{pixels.shape[0]} pixels, expected 64x64")

@@ -9,9 +9,14 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir).parent))  # a checkout works without being installed
-from amun_steps import addresses, grid, views
-from amun_steps.config import ConfigError
+from amun_steps import addresses, experiment, grid, views
+from amun_steps.config import ConfigError, read
 
+try:
+    for path in workflow.configfiles:
+        read(Path(path))  # once more: Snakemake takes the last of two equal keys
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
 try:
     PLAN = views.load(config)
 except ConfigError as error:
