@@ -18,7 +18,7 @@ from amun_steps.experiment import try_networks
 
 REPOSITORY = Path(__file__).parent.parent
 CONFIGS = ("tests/tiny.yaml", "config/quickstart.yaml", "config/fashion.yaml", "config/config.yaml")
-COUNT = 2000
+COUNT = 2016
 
 OTHERS = [None, True, False, "", "text", "1e-2", "50", [], {}, [1], [[]], ["text"], {"a": 1}, {1: 2}, [None], [{}]]
 NUMBERS = [0, -1, 1, 2, 3.0, 0.5, 1e-9, 1e-320, 1e300, 10**9, 10**30, 10**400, math.nan, math.inf, -math.inf, -0.0]
