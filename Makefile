@@ -5,7 +5,7 @@ CORES ?= $(shell nproc)
 CONFIG ?= config/config.yaml
 VENV := .venv
 BIN := $(VENV)/bin
-SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --quiet rules reason host
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --quiet host
 
 .PHONY: demo all report fashion plan test lint format
 

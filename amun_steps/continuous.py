@@ -16,6 +16,7 @@ from amun_steps.device import device, images_on
 from amun_steps.fit import Member, Samples, fit
 from amun_steps.judge import load_judge
 from amun_steps.methods import Request
+from amun_steps.progress import span
 from amun_steps.seeds import seed_of
 from amun_steps.steps import Output, main, step
 from amun_steps.subsets import load_requests
@@ -98,7 +99,9 @@ def continuous(
                 )
                 update = unlearn(request, **choice.hyperparameters)
                 members.append(Member(schedule=choice.schedule, seed=seed, **vars(update)))
-            fit(models, pool, members, unlearning.recipe)
+            which = f"sequences {span(start, start + len(part) - 1)} of {len(everything)}, request {k + 1}"
+            label = f"{unlearning.method}, {requests_name}, {which}"
+            fit(models, pool, members, unlearning.recipe, label=label)
             logits = models.predict(images).numpy()
             for m, ((s, o, r), scored) in enumerate(zip(part, judge.membership(logits), strict=True)):
                 found = judge.metrics(logits[m], scored, asked[s, k], data.train & ~gone[m])

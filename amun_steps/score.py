@@ -11,6 +11,7 @@ import pandas as pd
 from amun_steps.data import write_arrays
 from amun_steps.judge import load_judge
 from amun_steps.mia import mis
+from amun_steps.progress import LOG
 from amun_steps.seeds import seed_of
 from amun_steps.steps import Output, main, step
 from amun_steps.subsets import load_forget
@@ -57,6 +58,7 @@ def score(
         with h5py.File(path) as file:
             numbers = {name: file[name][:] for name in ("original", "set", "run", "seed")}
             choice, logits = file.attrs.get("choice", "{}"), file["logits"][:]
+        LOG.info("%s %s, %s: scoring %d models of %s", names.method, names.access, names.forget, len(logits), path.name)
         for model, scored in enumerate(judge.membership(logits)):
             known = {name: int(column[model]) for name, column in numbers.items()}
             for which in range(len(sets) - 1) if known["set"] < 0 else [known["set"]]:
