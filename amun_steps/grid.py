@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from amun_steps.addresses import canonical
 from amun_steps.progress import LOG
 from amun_steps.steps import Output, main, step
 
@@ -36,6 +37,23 @@ def edges(values: dict[str, list[Any]], chosen: dict[str, Any]) -> list[str]:
             which, side = ("least", "below") if value == numbers[0] else ("largest", "above")
             found.append(f"{name} {value:g} is the {which} of its grid: a better one may lie {side}")
     return found
+
+
+def read_grid(whole: Path, best: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """What `choose` wrote: a row per choice, and the chosen values by name, the learning rate among them.
+
+    The rows have each value as the JSON that it is in the grid, `learning_rate` as a number, `average_gap` as the mean
+    over the originals (NaN where one diverged) and whether the row was `chosen`.
+    """
+    found = json.loads(best.read_text(encoding="utf-8"))
+    chosen = {name: found[name] for name in ("learning_rate", "step")} | found["hyperparameters"]
+    names = sorted(chosen)
+    trials = pd.read_csv(whole, dtype=dict.fromkeys(names, str), keep_default_na=False, na_values={"average_gap": [""]})
+    trials[names] = trials[names].replace("", "null")  # pandas writes null so
+    gaps = trials.groupby(names, sort=False).average_gap.agg(lambda gap: gap.mean(skipna=False))
+    rows = gaps.reset_index()
+    rows["chosen"] = (rows[names] == [canonical(chosen[name]) for name in names]).all(axis=1)
+    return rows.assign(learning_rate=rows.learning_rate.astype(float)), chosen
 
 
 @step

@@ -19,7 +19,7 @@ except ConfigError as error:
     raise WorkflowError(f"{', '.join(map(str, workflow.configfiles))}: {error}") from None
 
 # Only where a person looks on: a job on a cluster is a Snakemake of its own, and a dry run says everything.
-TERMINAL = terminal.watch(logger) if workflow.is_main_process and not workflow.dryrun else None
+TERMINAL = terminal.watch(logger) if workflow.is_main_process and not workflow.output_settings.dryrun else None
 
 STORE = addresses.STORE.as_posix()
 JOBS = config["jobs"]
