@@ -1,5 +1,6 @@
 """Step: a figure of the paper, as PDF and PNG, with the plotted numbers as CSV."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ STYLES = {
     "adv_rl": ("#009E73", "v", "--"),
     "orig_rl": ("#CC79A7", "P", "--"),
     "orig_advl": ("#56B4E9", "X", "--"),
+    "original": ("#000000", "", "-"),
     "remain": ("#0072B2", "", "-"),
     "forget": ("#D55E00", "", "-"),
     "test": ("#009E73", "", "-"),
@@ -281,9 +283,10 @@ def draw(panels: Sequence[Panel], inputs: Sequence[Path]) -> tuple[Figure, pd.Da
             found.append(rows.assign(panel=number + 1, title=panel.title))
         labels = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
         if labels:
-            drawn.legend(
-                labels.values(), labels.keys(), loc="outside lower center", ncols=min(len(labels), 3 * len(panels))
-            )
+            inches = sum(0.45 + 0.053 * len(label) for label in labels)  # of a line and its label, in LOOK's size
+            rows = math.ceil(inches / drawn.get_figwidth())
+            columns = min(math.ceil(len(labels) / rows), 3 * len(panels))
+            drawn.legend(labels.values(), labels.keys(), loc="outside lower center", ncols=columns)
         drawn.get_layout_engine().execute(drawn)  # while LOOK holds
     return drawn, pd.concat(found)
 
