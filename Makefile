@@ -7,7 +7,7 @@ KILLS ?= 50
 CONFIG ?= config/config.yaml
 VENV := .venv
 BIN := $(VENV)/bin
-SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --quiet rules reason host
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --quiet host
 
 .PHONY: demo all report fashion plan test faults mutants lint format
 

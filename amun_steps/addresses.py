@@ -16,8 +16,9 @@ from typing import Any
 
 PACKAGE = Path(__file__).parent
 STORE = Path("results/store")
-# These decide where results lie and how they are recorded, never what they are, so no address covers them.
-NOT_IN_ADDRESSES = frozenset({"amun_steps.addresses", "amun_steps.steps", "amun_steps.store"})
+# These decide where results lie, how they are recorded and what is said meanwhile, never what they are, so no address
+# covers them.
+NOT_IN_ADDRESSES = frozenset({"amun_steps.addresses", "amun_steps.progress", "amun_steps.steps", "amun_steps.store"})
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 

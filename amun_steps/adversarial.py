@@ -17,6 +17,7 @@ from amun_steps import stack as stacks
 from amun_steps.attacks import AdversarialSet, Forward, Seeds
 from amun_steps.data import hdf5, load, write_arrays
 from amun_steps.device import device, images_on
+from amun_steps.progress import LOG, Progress
 from amun_steps.seeds import seed_of
 from amun_steps.steps import Output, main, step
 
@@ -90,10 +91,14 @@ def adversarial(
     generator = np.random.default_rng(seed_of(seed, "epsilon", original))
     few = generator.choice(members, min(attack.search.samples, len(members)), replace=False)
     epsilon_init = choose_epsilon_init(forward, images[few], labels[few], attack, seeds[few].tolist())
-    parts = [
-        build_adversarial_set(forward, images[rows], labels[rows], epsilon_init, attack, seeds[rows].tolist())
-        for rows in (members[start : start + batch] for start in range(0, len(members), batch))
-    ]
+    LOG.info("epsilon_init is %.4g", epsilon_init)
+    progress = Progress(f"{attack.algorithm}, original {original}", "sample", len(members))
+    parts = []
+    for start in range(0, len(members), batch):
+        rows = members[start : start + batch]
+        part = build_adversarial_set(forward, images[rows], labels[rows], epsilon_init, attack, seeds[rows].tolist())
+        parts.append(part)
+        progress.tell(start + len(rows), len(rows))
     columns = ("image", "label", "epsilon", "distance", "passes")
     arrays = {name: torch.cat([getattr(part, name) for part in parts]).cpu().numpy() for name in columns}
     write_arrays(output, arrays, epsilon_init=epsilon_init)

@@ -4,18 +4,18 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 import torch
 
 from amun_steps import stack as stacks
 from amun_steps.adversarial import Attack, build_adversarial_set, load_adversarial
-from amun_steps.data import load
+from amun_steps.data import hdf5, load
 from amun_steps.device import device, images_on
 from amun_steps.fit import Member, Samples, fit
 from amun_steps.judge import load_judge
 from amun_steps.methods import Request
+from amun_steps.progress import span
 from amun_steps.seeds import seed_globally, seed_of
 from amun_steps.steps import Output, main, step
 from amun_steps.subsets import load_requests
@@ -60,7 +60,7 @@ def continuous(
         if attack is None or not models.weights.isfinite().all():  # a model that diverged has no adversarial examples
             image, label = load_adversarial(adversarial[original], rows)
             return torch.from_numpy(image).to(where), torch.from_numpy(label)
-        with h5py.File(adversarial[original]) as file:
+        with hdf5(adversarial[original]) as file:
             epsilon_init = float(file.attrs["epsilon_init"])
         seeds = [seed_of(seed, "attack", n) for n in rows.tolist()]
         found = build_adversarial_set(
@@ -97,7 +97,9 @@ def continuous(
                 seed_globally(seed)
                 update = unlearn(request, **choice.hyperparameters)
                 members.append(Member(schedule=choice.schedule, seed=seed, **vars(update)))
-            fit(models, pool, members, unlearning.recipe)
+            which = f"sequences {span(start, start + len(part) - 1)} of {len(everything)}, request {k + 1}"
+            label = f"{unlearning.method}, {requests_name}, {which}"
+            fit(models, pool, members, unlearning.recipe, label=label)
             logits = models.predict(images).numpy()
             for m, (s, o, r) in enumerate(part):
                 remain = remaining(data.train, asked[s], k)

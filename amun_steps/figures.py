@@ -1,5 +1,6 @@
 """Step: a figure of the paper, as PDF and PNG, with the plotted numbers as CSV."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from amun_steps.data import hdf5, load_labels
+from amun_steps.grid import read_grid
 from amun_steps.steps import Output, main, step
 from amun_steps.subsets import load_forget
 from amun_steps.tables import METHODS
@@ -33,11 +35,17 @@ STYLES = {
     "adv_rl": ("#009E73", "v", "--"),
     "orig_rl": ("#CC79A7", "P", "--"),
     "orig_advl": ("#56B4E9", "X", "--"),
+    "original": ("#000000", "", "-"),
     "remain": ("#0072B2", "", "-"),
     "forget": ("#D55E00", "", "-"),
     "test": ("#009E73", "", "-"),
 }
 OTHERS = ("#555555", "*", ":")
+GRID_STYLES = [
+    {"color": colour, "linestyle": dashes, "marker": marker}
+    for dashes, marker in (("-", "o"), ("--", "s"), (":", "^"))
+    for colour in ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+]
 NAMES = METHODS | {
     "adv": "Adv",
     "orig": "Orig",
@@ -176,6 +184,44 @@ def draw_epsilons(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -> 
     return pd.DataFrame({"epsilon": values, "share": share, "runs_of_the_attack": runs})
 
 
+def draw_losses(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -> pd.DataFrame:
+    """Training loss by epoch: the mean over a stage's models that did not diverge, with their range."""
+    found = []
+    for name, paths in zip(panel.names, files, strict=True):
+        losses = np.concatenate([_column(path, "training_loss") for path in paths]).astype(np.float64)
+        losses = losses[np.isfinite(losses).all(axis=1)]
+        if not len(losses):
+            continue
+        epochs = np.arange(1, losses.shape[1] + 1)
+        low, mean, high = losses.min(axis=0), losses.mean(axis=0), losses.max(axis=0)
+        (line,) = axis.plot(epochs, mean, color=STYLES.get(name, (None,))[0], label=_name(name))
+        axis.fill_between(epochs, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
+        found.append(pd.DataFrame({"name": name, "epoch": epochs, "mean": mean, "min": low, "max": high}))
+    axis.set(xlabel="Epoch", ylabel="Mean training loss", yscale="log")
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    return pd.concat(found) if found else pd.DataFrame({"name": []})
+
+
+def draw_grid(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -> pd.DataFrame:
+    """Avg. Gap of a method's tuning over the learning rate, a line for each choice of the rest; the star was chosen.
+
+    The files are the grid and the choice (see `amun_steps.grid`). A trial that diverged has no point.
+    """
+    rows, chosen = read_grid(*files[0])
+    others = [name for name in chosen if name != "learning_rate"]
+    varied = [name for name in others if rows[name].nunique() > 1]
+    groups = rows.groupby(varied, sort=False, dropna=False) if varied else [((), rows)]
+    for number, (values, line) in enumerate(groups):
+        label = ", ".join(f"{name} {value}" for name, value in zip(varied, values, strict=True)) or "all"
+        line = line.sort_values("learning_rate")
+        style = GRID_STYLES[number % len(GRID_STYLES)]
+        axis.plot(line.learning_rate, line.average_gap, label=label.replace("null", "none"), **style)
+    best = rows[rows.chosen]
+    axis.plot(best.learning_rate, best.average_gap, "*", color="#D55E00", markersize=10, zorder=3, label="chosen")
+    axis.set(xlabel="Learning rate", ylabel="Avg. Gap (points)", xscale="log")
+    return rows
+
+
 def _column(path: Path, name: str) -> np.ndarray:
     with hdf5(path) as file:
         return file[name][:]
@@ -207,12 +253,24 @@ PANELS: dict[str, Callable[[Axes, Panel, Sequence[Sequence[Path]]], pd.DataFrame
     "confidence": draw_confidence,
     "distances": draw_distances,
     "epsilons": draw_epsilons,
+    "losses": draw_losses,
+    "grid": draw_grid,
 }
 
 
 @step
 def figure(*, panels: list[Panel], inputs: list[Path], pdf: Output, png: Output, csv: Output) -> None:
     """Draw the panels side by side; `csv` gets the plotted numbers, with the panel's number from 1 and its title."""
+    drawn, found = draw(panels, inputs)
+    with matplotlib.rc_context(LOOK):
+        # without the date, so that the same numbers give the same bytes
+        drawn.savefig(pdf, format="pdf", metadata={"CreationDate": None})
+        drawn.savefig(png, format="png", metadata={"Software": None})
+    found.to_csv(csv, index=False, float_format="%.6f", lineterminator="\n")
+
+
+def draw(panels: Sequence[Panel], inputs: Sequence[Path]) -> tuple[Figure, pd.DataFrame]:
+    """The panels side by side, and the plotted numbers, with the panel's number from 1 and its title."""
     matplotlib.use("Agg")
     with matplotlib.rc_context(LOOK):
         drawn = Figure(figsize=(WIDTH * len(panels), HEIGHT + 0.35), layout="constrained")
@@ -224,13 +282,12 @@ def figure(*, panels: list[Panel], inputs: list[Path], pdf: Output, png: Output,
             found.append(rows.assign(panel=number + 1, title=panel.title))
         labels = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
         if labels:
-            drawn.legend(
-                labels.values(), labels.keys(), loc="outside lower center", ncols=min(len(labels), 3 * len(panels))
-            )
-        # without the date, so that the same numbers give the same bytes
-        drawn.savefig(pdf, format="pdf", metadata={"CreationDate": None})
-        drawn.savefig(png, format="png", metadata={"Software": None})
-    pd.concat(found).to_csv(csv, index=False, float_format="%.6f", lineterminator="\n")
+            inches = sum(0.45 + 0.053 * len(label) for label in labels)  # of a line and its label, in LOOK's size
+            rows = math.ceil(inches / drawn.get_figwidth())
+            columns = min(math.ceil(len(labels) / rows), 3 * len(panels))
+            drawn.legend(labels.values(), labels.keys(), loc="outside lower center", ncols=columns)
+        drawn.get_layout_engine().execute(drawn)  # while LOOK holds
+    return drawn, pd.concat(found)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from amun_steps.data import load
 from amun_steps.device import device, images_on
 from amun_steps.fit import Member, Recipe, Samples, Schedule, fit
 from amun_steps.metrics import accuracy
+from amun_steps.progress import span
 from amun_steps.seeds import seed_of
 from amun_steps.steps import Output, main, step
 from amun_steps.subsets import load_forget
@@ -72,7 +73,8 @@ def finetune(
             history.append([accuracy(one, data.labels[data.test], np.arange(one.shape[0])) for one in logits])
 
         look()
-        fit(models, together, [member for *_, member in part], recipe, after_epoch=look)
+        label = f"fine-tuned on {forget_name}, models {span(start, start + len(part) - 1)} of {len(members)}"
+        fit(models, together, [member for *_, member in part], recipe, after_epoch=look, label=label)
         found += [
             {"original": original, "panel": panel, "set": name, "epoch": epoch, "test_accuracy": values[m]}
             for m, (original, panel, name, _) in enumerate(part)

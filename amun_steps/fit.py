@@ -25,6 +25,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from amun_steps.checkpoint import Checkpoint
 from amun_steps.clipping import Clipper, Clipping
+from amun_steps.progress import LOG, Progress
 from amun_steps.seeds import seed_globally, seed_of
 from amun_steps.stack import Stack
 from amun_steps.steps import InputError
@@ -160,14 +161,16 @@ def fit(
     clipping: Clipping | None = None,
     checkpoint: Path | None = None,
     after_epoch: Callable[[], object] = lambda: None,
+    label: str = "models",
 ) -> Tensor:
     """Train `stack` in place, member m on `members[m]`, and return the (models, epochs) mean training loss.
 
     pool: (K, channels, height, width) images in [0, 1] on the stack's device, the rows that `Samples.index` names.
     checkpoint: where the state is saved between epochs, now and then and at the end; a fit that finds one goes on from
     there, to the same bits. clipping: keeps the spectral norms of the weights bounded. after_epoch: called when `stack`
-    has been through another epoch, to look at it. Nothing in an epoch waits for the device. A member that diverges goes
-    on with NaN and disturbs no other. Raises InputError where `recipe` wants torch.compile and there is no GPU.
+    has been through another epoch, to look at it. label: what the log calls the models; it is told the mean loss at the
+    end of an epoch, now and then. Nothing in an epoch waits for the device. A member that diverges goes on with NaN and
+    disturbs no other; the log names it. Raises InputError where `recipe` wants torch.compile and there is no GPU.
     """
     if recipe.compile and stack.weights.device.type != "cuda":
         raise InputError(
@@ -237,6 +240,7 @@ def fit(
             tensor.copy_(restored[name])
         for generator, bits in zip(generators, restored["generators"], strict=True):
             generator.set_state(bits.clone())  # a view would be read from its storage's start
+    progress = Progress(label, "epoch", recipe.epochs, first)
     for epoch in range(first, recipe.epochs):
         rates = torch.tensor([m.schedule.rate(epoch) for m in members], device=device)[:, None]
         visits = torch.zeros(stack.size)
@@ -251,12 +255,18 @@ def fit(
                         update(together, table, turn, start, stop)
             visits += torch.tensor(lengths)
         losses[:, epoch] /= visits.to(device)
+        facts = lambda epoch=epoch: f"mean loss {losses[:, epoch].mean():.4g}"  # noqa: E731
+        progress.tell(epoch + 1, int(visits.sum()), facts)
         if clipper and epoch == recipe.epochs - 1:
             clipper.finish()
         after_epoch()
         if saved.due(last=epoch == recipe.epochs - 1):
             bits = torch.stack([generator.get_state() for generator in generators])
             saved.write(state | {"epochs": torch.tensor(epoch + 1), "generators": bits})
+    diverged = ~(losses.isfinite().all(dim=1) & stack.weights.isfinite().all(dim=1)).cpu()
+    if diverged.any():
+        numbers = ", ".join(map(str, diverged.nonzero()[:, 0].tolist()))
+        LOG.warning("%s: %d of %d diverged (numbers from 0: %s)", label, diverged.sum(), stack.size, numbers)
     return losses.cpu()
 
 

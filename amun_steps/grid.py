@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from amun_steps.addresses import canonical
+from amun_steps.progress import LOG
 from amun_steps.steps import Output, main, step
 
 
@@ -21,6 +23,37 @@ def part_of(grid: dict[str, list[Any]], part: int, parts: int) -> list[dict[str,
     """The choices of one part of the grid when it is cut into `parts`, numbered from 0."""
     everything = choices(grid)
     return everything[len(everything) * part // parts : len(everything) * (part + 1) // parts]
+
+
+def edges(values: dict[str, list[Any]], chosen: dict[str, Any]) -> list[str]:
+    """What of a chosen point is the least or largest of its grid's numbers: a sentence for each.
+
+    values: those of each of the grid's keys. True, false, null and text are in no order, and one number has no edge.
+    """
+    found = []
+    for name, value in chosen.items():
+        numbers = sorted({v for v in values[name] if isinstance(v, int | float) and not isinstance(v, bool)})
+        if len(numbers) > 1 and value in (numbers[0], numbers[-1]) and not isinstance(value, bool):
+            which, side = ("least", "below") if value == numbers[0] else ("largest", "above")
+            found.append(f"{name} {value:g} is the {which} of its grid: a better one may lie {side}")
+    return found
+
+
+def read_grid(whole: Path, best: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """What `choose` wrote: a row per choice, and the chosen values by name, the learning rate among them.
+
+    The rows have each value as the JSON that it is in the grid, `learning_rate` as a number, `average_gap` as the mean
+    over the originals (NaN where one diverged) and whether the row was `chosen`.
+    """
+    found = json.loads(best.read_text(encoding="utf-8"))
+    chosen = {name: found[name] for name in ("learning_rate", "step")} | found["hyperparameters"]
+    names = sorted(chosen)
+    trials = pd.read_csv(whole, dtype=dict.fromkeys(names, str), keep_default_na=False, na_values={"average_gap": [""]})
+    trials[names] = trials[names].replace("", "null")  # pandas writes null so
+    gaps = trials.groupby(names, sort=False).average_gap.agg(lambda gap: gap.mean(skipna=False))
+    rows = gaps.reset_index()
+    rows["chosen"] = (rows[names] == [canonical(chosen[name]) for name in names]).all(axis=1)
+    return rows.assign(learning_rate=rows.learning_rate.astype(float)), chosen
 
 
 @step
@@ -40,6 +73,9 @@ def choose(*, parts: list[Path], grid: dict[str, list[Any]], on: list[int], whol
     rows.to_csv(whole, index=False, lineterminator="\n")
     gaps = rows.average_gap.astype(float).to_numpy().reshape(len(everything), len(on)).mean(axis=1)
     winner = 0 if np.isnan(gaps).all() else int(np.nanargmin(gaps))
+    LOG.info("chosen: %s", everything[winner])
+    for sentence in edges(grid, everything[winner]):
+        LOG.warning("%s", sentence)
     hyperparameters = dict(everything[winner])
     schedule = {name: hyperparameters.pop(name) for name in ("learning_rate", "step")}
     gap = None if np.isnan(gaps[winner]) else round(float(gaps[winner]), 6)

@@ -2,16 +2,20 @@
 
 import base64
 import html
+import io
 import json
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 
+from amun_steps.figures import Panel, draw
+from amun_steps.grid import edges, read_grid
 from amun_steps.runs import read_runs
 from amun_steps.steps import Output, main, read_receipt, step
 from amun_steps.store import artifacts
@@ -29,6 +33,19 @@ pre { background: #f4f4f4; padding: 0.8rem; overflow-x: auto; font-size: 12px } 
 """
 
 
+ROW = 4
+"""Panels beside each other at the page's width."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Panels (see `amun_steps.figures`) that show how models were trained or tuned, from the files `inputs`."""
+
+    title: str
+    panels: list[Panel]
+    inputs: list[Path]
+
+
 @step
 def report(
     *,
@@ -37,19 +54,21 @@ def report(
     captions: list[str],
     claims: Path,
     runs: list[Path],
+    trained: list[Trained],
     config: dict[str, Any],
     store: str,
     output: Output,
 ) -> None:
     """Put tables (Markdown), figures (PNG), claims and runs (CSV) into one HTML file that needs no other.
 
-    `captions` are those of the figures. `store` is the folder whose receipts say what each stage took; it is looked at
-    as it is now.
+    `captions` are those of the figures, `trained` the pictures of losses and tuning. `store` is the folder whose
+    receipts say what each stage took; it is looked at as it is now.
     """
     sections = [
         ("Tables", "\n".join(_table(path.read_text(encoding="utf-8")) for path in tables)),
         ("Figures", "\n".join(map(_figure, figures, captions))),
         ("Claims", _claims(pd.read_csv(claims))),
+        ("Training", "\n".join(map(_trained, trained))),
         ("Runtime", _runtime(Path(store))),
         ("Config", f"<pre>{html.escape(yaml.safe_dump(config, sort_keys=False, width=120))}</pre>"),
         ("Provenance", _provenance(runs)),
@@ -92,6 +111,33 @@ def _figure(path: Path, caption: str) -> str:
     image = base64.b64encode(path.read_bytes()).decode()
     shown = f'<img alt="{name}" src="data:image/png;base64,{image}">'
     return f"<figure>{shown}<figcaption>{name}. {html.escape(caption)}</figcaption></figure>"
+
+
+def _trained(shown: Trained) -> str:
+    """The panels, ROW in a picture, and for each grid what was chosen and whether at an edge of the grid."""
+    parts = []
+    for start in range(0, len(shown.panels), ROW):
+        png = io.BytesIO()
+        drawn, _ = draw(shown.panels[start : start + ROW], shown.inputs)
+        drawn.savefig(png, format="png", dpi=200, metadata={"Software": None})
+        image, inches = base64.b64encode(png.getvalue()).decode(), drawn.get_figwidth()
+        parts.append(
+            f'<img alt="{shown.title}" style="width: {130 * inches:.0f}px" src="data:image/png;base64,{image}">'
+        )
+    said = [
+        _choice(panel.title, *(shown.inputs[n] for n in panel.files[0]))
+        for panel in shown.panels
+        if panel.kind == "grid"
+    ]
+    return f"<figure><figcaption>{html.escape(shown.title)}</figcaption>{''.join(parts)}{''.join(said)}</figure>"
+
+
+def _choice(title: str, whole: Path, best: Path) -> str:
+    rows, chosen = read_grid(whole, best)
+    values = {name: [json.loads(str(value)) for value in rows[name].unique()] for name in chosen}
+    said = ", ".join(f"{name} {json.dumps(value)}" for name, value in chosen.items())
+    edge = [f"<b>At the edge: {html.escape(sentence)}.</b>" for sentence in edges(values, chosen)]
+    return f"<p>{html.escape(title)}: {' '.join([html.escape(said) + '.', *edge])}</p>"
 
 
 def _claims(claims: pd.DataFrame) -> str:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 
-from amun_steps.data import write_arrays
+from amun_steps.data import hdf5, write_arrays
 from amun_steps.judge import load_judge
 from amun_steps.mia import mis
+from amun_steps.progress import LOG
 from amun_steps.seeds import seed_of
 from amun_steps.steps import Output, main, step
 from amun_steps.subsets import load_forget
@@ -56,6 +56,8 @@ def score(
     rows, membership = [], []
     for path in outputs:
         for known, choice, logits in _models(path):
+            run = ", ".join(f"{name} {number}" for name, number in known.items() if name != "seed" and number >= 0)
+            LOG.info("scoring %s, %s, %s", " ".join(filter(None, (names.method, names.access))), names.forget, run)
             scored = judge.membership(logits)
             for which in range(len(sets) - 1) if known["set"] < 0 else [known["set"]]:
                 draws = np.random.default_rng(seed_of(seed, "mis", which, known["original"], known["run"]))
@@ -78,7 +80,7 @@ def score(
 def _models(path: Path) -> Iterator[tuple[dict[str, int], str, np.ndarray]]:
     """Each model of an outputs file: its numbers, its choice as JSON and its (N, classes) logits. One is in memory at a
     time: 27 models of Tiny ImageNet are 2.4 GB."""
-    with h5py.File(path) as file:
+    with hdf5(path) as file:
         numbers = {name: file[name][:] for name in ("original", "set", "run", "seed")}
         for model, logits in enumerate(file["logits"]):
             yield {name: int(column[model]) for name, column in numbers.items()}, file.attrs.get("choice", "{}"), logits

@@ -9,6 +9,7 @@ from amun_steps import stack as stacks
 from amun_steps.data import load, write_arrays
 from amun_steps.device import device, images_on
 from amun_steps.mia import rmia
+from amun_steps.progress import Progress
 from amun_steps.steps import Output, main, step
 
 
@@ -18,10 +19,12 @@ def signals(*, dataset: Path, models: list[Path], signal: dict[str, Any], stack:
     data = load(dataset)
     where = device()
     images = images_on(data, where)
+    progress = Progress("signals", "model", len(models))
     parts = []
     for start in range(0, len(models), stack):
         logits = stacks.load(models[start : start + stack], where).predict(images)
         parts.append(rmia.signal(logits.numpy(), data.labels, **signal))
+        progress.tell(start + len(logits), logits.shape[0] * logits.shape[1])
     write_arrays(output, {"signals": np.concatenate(parts)})
 
 

@@ -24,7 +24,8 @@ from typing import Annotated, Any, get_args, get_type_hints
 import cyclopts
 from pydantic import TypeAdapter
 
-from amun_steps.addresses import address_in, fingerprint, module_file, plain
+from amun_steps.addresses import address_in, canonical, fingerprint, module_file, plain
+from amun_steps.progress import LOG, duration, to_stderr
 from amun_steps.seeds import seed_globally, seed_of
 
 RECEIPT = ".json"
@@ -86,6 +87,8 @@ def step(function: Callable) -> Callable:
         _check_inputs(given, outputs)
         seed_globally(seed_of(str(address_in(first)), first.name))
         start, began = time.perf_counter(), datetime.now(UTC)
+        LOG.info("%s makes %s", _name(function), ", ".join(map(str, temporary)))
+        LOG.info("with %s", canonical(_parameters(given, outputs)))
         try:
             result = function(*bound.args, **bound.kwargs)
             seconds = time.perf_counter() - start
@@ -94,6 +97,7 @@ def step(function: Callable) -> Callable:
                 write_whole(path.with_name(path.name + RECEIPT), lambda file, text=receipt: file.write_text(text))
                 _publish(scratch, path)
             shutil.rmtree(folder, ignore_errors=True)
+            LOG.info("done in %s", duration(seconds))
         finally:
             for scratch in temporary.values():
                 scratch.unlink(missing_ok=True)
@@ -157,13 +161,13 @@ def _check_inputs(given: Mapping[str, Any], outputs: Sequence[str]) -> None:
 
 
 def _receipt(function, given, outputs, path: Path, file: Path, began: datetime, seconds: float) -> str:
-    parameters = {k: v for k, v in given.items() if k not in outputs and v is not None and not _paths(v)}
     inputs = _inputs(given, outputs)
-    module = function.__globals__["__spec__"].name if function.__globals__.get("__spec__") else function.__module__
+    name = _name(function)
+    module = name.removesuffix(f".{function.__name__}")
     receipt = {
         "address": address_in(path),
-        "step": f"{module}.{function.__name__}",
-        "parameters": parameters,
+        "step": name,
+        "parameters": _parameters(given, outputs),
         "inputs": [{"path": p.as_posix(), "sha256": _recorded_sha256(p)} for p in inputs],
         "code": _planned_code or (fingerprint([module]) if module_file(module) else None),
         "sha256": sha256(file),
@@ -181,6 +185,17 @@ def _receipt(function, given, outputs, path: Path, file: Path, began: datetime, 
 def _inputs(given: Mapping[str, Any], outputs: Sequence[str]) -> list[Path]:
     """The files that a step was given to read."""
     return [path for name, value in given.items() if name not in outputs for path in _paths(value)]
+
+
+def _name(function: Callable) -> str:
+    """A step's module and function, also where the module is the one that is run."""
+    spec = function.__globals__.get("__spec__")
+    return f"{spec.name if spec else function.__module__}.{function.__name__}"
+
+
+def _parameters(given: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
+    """What a step was given besides files."""
+    return {k: v for k, v in given.items() if k not in outputs and v is not None and not _paths(v)}
 
 
 def _paths(value: Any) -> list[Path]:
@@ -228,6 +243,7 @@ def main(*steps: Callable) -> None:
     Options come from the functions' signatures: lists as `--name a b c`, dataclasses and dicts as JSON. One more, which
     a rule gives, is for all: `--planned-code MODULES FINGERPRINT` refuses to run other code than the address is for.
     """
+    to_stderr()
     arguments = _check_code(sys.argv[1:])
     app = cyclopts.App(
         default_parameter=cyclopts.Parameter(consume_multiple=True, negative=()), result_action="return_none"

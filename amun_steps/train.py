@@ -15,6 +15,7 @@ from amun_steps.clipping import Clipping
 from amun_steps.data import Dataset, Parts, load, write_arrays
 from amun_steps.device import device, images_on
 from amun_steps.fit import Member, Recipe, Samples, Schedule, fit, supervised
+from amun_steps.progress import span
 from amun_steps.seeds import seed_of
 from amun_steps.steps import Output, Partial, main, step
 from amun_steps.subsets import load_forget, load_inclusion
@@ -50,7 +51,7 @@ def originals(
     """Train `count` models on D; `models` gets the stack, `outputs` their logits for every sample."""
     data = load(dataset)
     names = [("original", o) for o in range(count)]
-    trained, losses = _train(data, [data.train] * count, names, training, stack, partial)
+    trained, losses = _train(data, [data.train] * count, names, training, stack, partial, "original")
     numbers = {"original": range(count), "set": [-1] * count, "run": [-1] * count, "seed": _seeds(training, names)}
     write_models(models, outputs, trained, images_on(data, device()), losses, numbers, stack)
 
@@ -73,7 +74,8 @@ def retrained(
     data = load(dataset)
     remain = data.train & ~load_forget(forget, data.train)[set]
     names = [("retrained", forget_name, set, k) for k in range(count)]
-    trained, losses = _train(data, [remain] * count, names, training, stack, partial)
+    label = f"retrained without {forget_name}, set {set}, model"
+    trained, losses = _train(data, [remain] * count, names, training, stack, partial, label)
     numbers = {"original": [-1] * count, "set": [set] * count, "run": range(count), "seed": _seeds(training, names)}
     write_models(models, outputs, trained, images_on(data, device()), losses, numbers, stack)
 
@@ -98,7 +100,7 @@ def references(
     if len(models) != len(members) or max(members) >= len(everything):
         raise ValueError(f"members: found {members} for {len(models)} files, expected as many, below {len(everything)}")
     included = everything[members]
-    trained, _ = _train(data, included, [("reference", r) for r in members], training, stack, partial)
+    trained, _ = _train(data, included, [("reference", r) for r in members], training, stack, partial, "reference")
     for row, path in enumerate(models):
         stacks.save(trained[row : row + 1], path)
 
@@ -110,10 +112,12 @@ def _train(
     training: Training,
     size: int,
     partial: Path | None,
+    label: str,
 ) -> tuple[stacks.Stack, np.ndarray]:
     """One model per row of `members` (models, N) bool, from initialisations of their own, `size` models at a time.
 
-    Returns the stack of models and their (models, epochs) training loss.
+    label: what the log calls one of them; its number follows. Returns the stack of models and their (models, epochs)
+    training loss.
     """
     where = device()
     pool = images_on(data, where)
@@ -130,7 +134,8 @@ def _train(
             fits.append(Member(lambda _, samples=samples: [samples], training.schedule, seed))
         checkpoint = partial and partial / f"models{start}to{start + part.size - 1}.safetensors"
         robust = {"objective": training.trades or supervised, "clipping": training.clipping}
-        losses.append(fit(part, pool, fits, training.recipe, **robust, checkpoint=checkpoint).numpy())
+        named = f"{label} {span(chunk[0][-1], chunk[-1][-1])}"
+        losses.append(fit(part, pool, fits, training.recipe, **robust, checkpoint=checkpoint, label=named).numpy())
         trained.append(part)
     return stacks.concatenate(trained), np.concatenate(losses)
 

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 
 from amun_steps.addresses import canonical
+from amun_steps.data import hdf5
 from amun_steps.fit import Schedule
 from amun_steps.grid import part_of
 from amun_steps.judge import Judge, load_judge
@@ -50,7 +50,7 @@ def tune(
     judge = load_judge(dataset, signals, signal, gamma)
     unlearner = Unlearner(dataset, originals, forget, forget_name, adversarial, unlearning)
     tuning = len(unlearner.forget) - 1
-    with h5py.File(retrained) as file:
+    with hdf5(retrained) as file:
         standard = _measure(judge, file["logits"], unlearner.forget[tuning]).mean(axis=0)
     tried = [(point, o) for point in part_of(grid, part, parts) for o in on]
     plan = [Run(o, tuning, 0, _choice(point)) for point, o in tried]

@@ -18,6 +18,7 @@ from amun_steps.data import Dataset, load
 from amun_steps.device import device, images_on
 from amun_steps.fit import Member, Recipe, Samples, Schedule, fit
 from amun_steps.methods import Request, Update
+from amun_steps.progress import span
 from amun_steps.seeds import seed_globally, seed_of
 from amun_steps.steps import InputError, Output, Partial, main, step
 from amun_steps.subsets import load_forget
@@ -64,6 +65,12 @@ class Run:
     run: int
     choice: Choice
 
+    def __str__(self) -> str:
+        schedule = self.choice.schedule
+        values = {"learning rate": schedule.learning_rate, "step": schedule.step, **self.choice.hyperparameters}
+        said = [f"{name} {value}" for name, value in values.items() if value is not None]
+        return ", ".join([f"set {self.set}", f"original {self.original}", f"run {self.run}", *said])
+
 
 class Unlearner:
     """Everything that the runs of one method share: data, originals, forget sets and D_A, on the device."""
@@ -107,7 +114,8 @@ class Unlearner:
                 members.append(Member(schedule=r.choice.schedule, seed=self.seed_of(r), **vars(updates[key])))
             models = self.originals[[r.original for r in part]]
             checkpoint = partial and partial / f"runs{start}to{start + models.size - 1}.safetensors"
-            losses = fit(models, pool, members, self.unlearning.recipe, checkpoint=checkpoint)
+            label = f"{self.unlearning.method}, {self.forget_name}, {span(part[0], part[-1])}"
+            losses = fit(models, pool, members, self.unlearning.recipe, checkpoint=checkpoint, label=label)
             yield models, losses.numpy()
 
     def seed_of(self, run: Run) -> int:

@@ -1,5 +1,6 @@
 """What people read: the runs of each experiment, tables and figures, each as a stage and the files that it shows."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,6 +229,34 @@ FIGURES = {
     "attack_distances": _attack_distances,
 }
 """The kinds of figures of a config; the keys of an entry are the parameters after `found`."""
+
+
+def training(plan: Plan) -> list[tuple[str, _Panels]]:
+    """What shows how every model was trained: rows of panels, each with its title; the losses of an experiment's
+    stages, and each method's tuning."""
+    found = []
+    for name, experiment in plan.config["experiments"].items():
+        named, losses = plan.named, _Panels()
+        losses.add("losses", "originals", {"original": [(named[name, "originals"], "originals.h5")]})
+        sets = {family: range(plan.config["forget"][family]["sets"] + 1) for family in experiment["forget"]}
+        curves = {f: [(named[name, "retrained", f], f"set{s}.h5") for s in numbers] for f, numbers in sets.items()}
+        losses.add("losses", "retrained", curves)
+        settings = list(itertools.product(experiments.ACCESS, experiment["forget"]))
+        for access, family in settings:
+            keys = {method: (name, "unlearned", method, access, family) for method in experiment["methods"]}
+            curves = {m: [(named[key], "unlearned.h5")] for m, key in keys.items() if key in named}
+            if curves:
+                losses.add("losses", f"{access.replace('_', ' ')}, {family}", curves)
+        found.append((f"{name}: training loss", losses))
+        for method in experiment["methods"]:
+            grids = _Panels()
+            for access, family in settings:
+                stage = named.get((name, "tuned", method, access, family))
+                if stage:
+                    shown = [(stage, "grid.csv"), (stage, "best.json")]
+                    grids.add("grid", f"{access.replace('_', ' ')}, {family}", {method: shown})
+            found.append((f"{name}: tuning of {method}", grids))
+    return found
 
 
 def captions(plan: Plan) -> list[str]:

@@ -8,8 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
+from amun_steps.addresses import canonical
 from amun_steps.data import write_arrays
-from amun_steps.figures import Panel, confidence, draw_curves, draw_distances, draw_epsilons, draw_requests, figure
+from amun_steps.figures import (
+    Panel,
+    confidence,
+    draw_curves,
+    draw_distances,
+    draw_epsilons,
+    draw_grid,
+    draw_losses,
+    draw_requests,
+    figure,
+)
+from amun_steps.grid import choices, choose
 
 
 @pytest.fixture
@@ -112,3 +124,43 @@ def test_confidence_panels_compare_remain_test_and_forget(tmp_path):
     figure(panels=[Panel("confidence", "", ["phi"], [[0, 1, 2]])], inputs=inputs, **files)
     found = pd.read_csv(files["csv"]).groupby("part")["mean"].first()
     assert found.round(0).to_dict() == {"remain": 5, "test": -2, "forget": 1}
+
+
+def test_losses_are_means_over_the_models_that_did_not_diverge(axis, tmp_path):
+    write_arrays(tmp_path / "a.h5", {"training_loss": np.array([[4.0, 2.0], [2.0, 1.0], [3.0, np.nan]])})
+    write_arrays(tmp_path / "b.h5", {"training_loss": np.array([[6.0, 3.0]])})
+    write_arrays(tmp_path / "c.h5", {"training_loss": np.array([[np.inf, np.inf]])})
+    files = [[tmp_path / "a.h5", tmp_path / "b.h5"], [tmp_path / "c.h5"]]
+    found = draw_losses(axis, Panel("losses", "", ["ft", "ga"], [[0, 1], [2]]), files)
+    assert found.to_dict("list") == {
+        "name": ["ft", "ft"],
+        "epoch": [1, 2],
+        "mean": [4.0, 2.0],
+        "min": [2.0, 1.0],
+        "max": [6.0, 3.0],
+    }
+
+
+def test_a_grid_has_a_line_for_each_choice_of_the_rest_and_its_star(axis, tmp_path):
+    grid = {"learning_rate": [0.1, 0.01, 0.001], "step": [None, 5], "ratio": [0.5]}
+    gaps = iter([3.0, 5.0, 1.0, 3.0, None, 9.0, 2.0, 2.0, 7.0, 7.0, 8.0, 8.0])  # of two originals; one diverged
+    rows = [
+        {n: canonical(v) for n, v in point.items()} | {"average_gap": next(gaps)}
+        for point in choices(grid)
+        for _ in "ab"
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "part.csv", index=False)
+    files = tmp_path / "grid.csv", tmp_path / "best.json"
+    choose(parts=[tmp_path / "part.csv"], grid=grid, on=[0, 1], whole=files[0], best=files[1])
+    found = draw_grid(axis, Panel("grid", "", ["ft"], [[0, 1]]), [files])
+    lines = {line.get_label(): line.get_xydata().tolist() for line in axis.lines}
+
+    measured = [4.0, 2.0, np.nan, 2.0, 7.0, 8.0]
+    expected = {"step none": [], "step 5": []}
+    for point, gap in zip(choices(grid), measured, strict=True):
+        expected["step none" if point["step"] is None else "step 5"].append([point["learning_rate"], gap])
+
+    for label, points in expected.items():
+        np.testing.assert_array_equal(lines[label], sorted(points))
+    assert lines["chosen"] == [[0.1, 2.0]]
+    assert found.chosen.sum() == 1

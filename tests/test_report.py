@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from running import snakemake
 
+from amun_steps.grid import edges
 from amun_steps.report import report
 
 
@@ -44,7 +45,13 @@ def page(tmp_path) -> str:
     pd.DataFrame([dict.fromkeys(keys, 1) | {"method": "amun", "address": "0123456789ab"}]).to_csv(runs)
     (tmp_path / "store").mkdir()
     inputs = {"tables": [table], "figures": [figure], "captions": ["It shows x < y."], "claims": claims, "runs": [runs]}
-    report(**inputs, config={"name": "<not a tag>"}, store=str(tmp_path / "store"), output=tmp_path / "report.html")
+    report(
+        **inputs,
+        trained=[],
+        config={"name": "<not a tag>"},
+        store=str(tmp_path / "store"),
+        output=tmp_path / "report.html",
+    )
     return (tmp_path / "report.html").read_text()
 
 
@@ -80,3 +87,19 @@ def test_the_workflow_s_report_has_its_runtime(finished):
     assert "test_fraction: 0.5" in page
     receipt = json.loads(next((finished / "results" / "store").rglob("originals.h5.json")).read_text())
     assert receipt["address"] in page  # the originals are scored, too
+
+
+def test_a_choice_at_the_edge_of_its_grid_is_said_to_be():
+    values = {"learning_rate": [0.1, 0.01, 0.001], "step": [None, 5], "ratio": [0.5, 0.7, 0.9], "forget": [True, False]}
+    chosen = {"learning_rate": 0.1, "step": 5, "ratio": 0.7, "forget": True}
+    assert edges(values, chosen) == ["learning_rate 0.1 is the largest of its grid: a better one may lie above"]
+    assert edges(values, chosen | {"learning_rate": 0.01, "step": None}) == []
+    assert "least" in edges(values, chosen | {"ratio": 0.5})[1]
+
+
+def test_the_workflow_s_report_shows_losses_and_grids(finished):
+    snakemake(finished, "--cores", "1", "results/report.html")
+    page = (finished / "results" / "report.html").read_text()
+    for title in ("digits: training loss", "digits: tuning of ft", "digits: tuning of amun_salun"):
+        assert page.count(f'alt="{title}"') == 1
+    assert page.count("At the edge") >= 3  # two learning rates: each of them is one

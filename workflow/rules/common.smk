@@ -7,9 +7,10 @@ import tempfile
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 sys.path.insert(0, str(Path(workflow.basedir).parent))  # a checkout works without being installed
-from amun_steps import addresses, experiment, grid, views
+from amun_steps import addresses, experiment, grid, terminal, views
 from amun_steps.config import ConfigError, read
 
 try:
@@ -21,6 +22,9 @@ try:
     PLAN = views.load(config)
 except ConfigError as error:
     raise WorkflowError(f"{', '.join(map(str, workflow.configfiles))}: {error}") from None
+
+# Only where a person looks on: a job on a cluster is a Snakemake of its own, and a dry run says everything.
+TERMINAL = terminal.watch(logger) if workflow.is_main_process and not workflow.output_settings.dryrun else None
 
 STORE = addresses.STORE.as_posix()
 JOBS = config["jobs"]

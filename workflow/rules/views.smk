@@ -106,8 +106,13 @@ rule claims:
         " {params.options} --output {output.csv} &> {log}"
 
 
+TRAINING = views.training(PLAN)
+
+
 rule report:
     input:
+        # a model or a grid that is new has new scores, which are not ancient(), so these may be
+        trained=[[ancient(file) for file in panels.files] for _, panels in TRAINING],
         tables=expand("results/tables/{table}.md", table=config["tables"]),
         figures=expand("results/figures/{figure}.png", figure=config["figures"]),
         runs=expand("results/runs/{experiment}.csv", experiment=config["experiments"]),
@@ -121,8 +126,11 @@ rule report:
         "../envs/steps.yaml"
     params:
         captions=shlex.join(views.captions(PLAN)),
+        trained=shlex.quote(
+            json.dumps([{"title": t, "panels": p.panels, "inputs": list(p.files)} for t, p in TRAINING])
+        ),
         store=STORE,
         config=shlex.quote(json.dumps(config)),  # as it is after all --configfile and --config
     shell:
         "python -m amun_steps.report --tables {input.tables} --figures {input.figures} --captions {params.captions}"
-        " --runs {input.runs} --claims {input.claims} --config {params.config} --store {params.store} --output {output} &> {log}"
+        " --runs {input.runs} --claims {input.claims} --trained {params.trained} --config {params.config} --store {params.store} --output {output} &> {log}"
