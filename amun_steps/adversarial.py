@@ -48,17 +48,24 @@ def build_adversarial_set(
 
     Read literally, E.1's choice of `epsilon_init` lets 95% of the samples succeed in the first round, so the total work
     is around one run of the attack or less, below the 'less than three' of E.1; the price is that a step, a tenth of
-    epsilon, is coarse for a sample whose boundary is near. Raises RuntimeError where a sample has no adversarial
-    example.
+    epsilon, is coarse for a sample whose boundary is near.
     """
     search = importlib.import_module(f"amun_steps.attacks.{attack.algorithm}").attack
     return search(forward, images, labels, epsilon_init, seeds, **attack.parameters)
 
 
 def choose_epsilon_init(forward: Forward, images: Tensor, labels: Tensor, attack: Attack, seeds: Seeds) -> float:
-    """epsilon_init by Appendix E.1, from a small random subset `images`, `labels` (see `Search`)."""
+    """epsilon_init by Appendix E.1, from a small random subset `images`, `labels` (see `Search`).
+
+    Raises RuntimeError where none of them has an adversarial example.
+    """
     found = build_adversarial_set(forward, images, labels, attack.search.start, attack, seeds)
-    ladder = found.epsilon.sort().values
+    ladder = found.epsilon[found.found].sort().values
+    if not len(ladder):
+        raise RuntimeError(
+            f"none of {len(images)} samples has an adversarial example by {attack.algorithm}: does the model's output"
+            " depend on its input?"
+        )
     return ladder[math.ceil(attack.search.share * len(ladder)) - 1].item()
 
 
@@ -75,8 +82,8 @@ def adversarial(
 ) -> None:
     """Run Algorithm 1 for every training sample of model `original` and write its arrays (see `AdversarialSet`).
 
-    Rows are the training samples in the dataset's order; `epsilon_init` and the passes that its search took are
-    attributes of the file.
+    Rows are the training samples in the dataset's order; `epsilon_init` is an attribute of the file. A sample without
+    an adversarial example, whose distance is NaN, is left out of every D_A, and the log names it.
     """
     where = device()
     data = load(dataset)
@@ -99,15 +106,24 @@ def adversarial(
         part = build_adversarial_set(forward, images[rows], labels[rows], epsilon_init, attack, seeds[rows].tolist())
         parts.append(part)
         progress.tell(start + len(rows), len(rows))
+    without = members[~torch.cat([part.found for part in parts]).cpu().numpy()]
+    if len(without):
+        LOG.warning(
+            "%d of %d samples have no adversarial example and are in no D_A: samples %s",
+            *(len(without), len(members), ", ".join(map(str, without[:20])) + ", ..." * (len(without) > 20)),
+        )
     columns = ("image", "label", "epsilon", "distance", "passes")
     arrays = {name: torch.cat([getattr(part, name) for part in parts]).cpu().numpy() for name in columns}
     write_arrays(output, arrays, epsilon_init=epsilon_init)
 
 
-def load_adversarial(path: Path, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Images and wrong labels of the training samples `rows` (sorted sample numbers) in an HDF5 file."""
+def load_adversarial(path: Path, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """D_A of the training samples `rows` (sorted sample numbers) in an HDF5 file: which of them have an adversarial
+    example, and these images and wrong labels."""
     with hdf5(path) as file:
-        return file["image"][:][rows], file["label"][:][rows]  # HDF5's own selection of rows is slower than reading all
+        rows = rows[~np.isnan(file["distance"][:][rows])]
+        # HDF5's own selection of rows is slower than reading all
+        return rows, file["image"][:][rows], file["label"][:][rows]
 
 
 if __name__ == "__main__":

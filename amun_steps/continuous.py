@@ -58,7 +58,7 @@ def continuous(
     def closest(models: stacks.Stack, original: int, rows: np.ndarray, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         """D_A for the samples `rows`: images on the device, wrong labels."""
         if attack is None or not models.weights.isfinite().all():  # a model that diverged has no adversarial examples
-            image, label = load_adversarial(adversarial[original], rows)
+            _, image, label = load_adversarial(adversarial[original], rows)
             return torch.from_numpy(image).to(where), torch.from_numpy(label)
         with hdf5(adversarial[original]) as file:
             epsilon_init = float(file.attrs["epsilon_init"])
@@ -66,7 +66,7 @@ def continuous(
         found = build_adversarial_set(
             lambda x: models.logits(x[None])[0], images[rows], labels[rows].to(where), epsilon_init, attack, seeds
         )
-        return found.image, found.label.cpu()
+        return found.image[found.found], found.label[found.found].cpu()
 
     everything = [(s, o, r) for s in range(len(asked)) for o in range(first.size) for r in range(runs)]
     rows = []

@@ -159,6 +159,8 @@ def confidence(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def draw_distances(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -> pd.DataFrame:
     """delta_x of two kinds of adversarial examples, a point per image, all originals; the dashed line is x = y."""
     x, y = (np.concatenate([_column(path, "distance") for path in paths]) for paths in files)
+    both = np.isfinite(x) & np.isfinite(y)  # else one of the attacks found nothing
+    x, y = x[both], y[both]
     axis.plot(x, y, ".", color="#0072B2", markersize=1.5, alpha=0.35, rasterized=True)
     end = max(x.max(), y.max())
     axis.plot([0, end], [0, end], "--", color="#000000", linewidth=0.8)
@@ -170,10 +172,12 @@ def draw_distances(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) ->
 def draw_epsilons(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -> pd.DataFrame:
     """The share of samples at each final epsilon of Algorithm 1, and its work in runs of the attack (E.1).
 
-    `show` is the number of gradients of one run; the search for epsilon_init is not in it.
+    `show` is the number of gradients of one run; the search for epsilon_init is not in it. Samples without an
+    adversarial example are in the work alone.
     """
-    epsilon, passes = (np.concatenate([_column(path, name) for path in files[0]]) for name in ("epsilon", "passes"))
-    values, counts = np.unique(epsilon, return_counts=True)
+    columns = ("epsilon", "passes", "distance")
+    epsilon, passes, distance = (np.concatenate([_column(path, name) for path in files[0]]) for name in columns)
+    values, counts = np.unique(epsilon[np.isfinite(distance)], return_counts=True)
     share = 100 * counts / counts.sum()
     axis.bar(range(len(values)), share, color="#0072B2")
     axis.set_xticks(range(len(values)), [f"{value:.3g}" for value in values], rotation=45)

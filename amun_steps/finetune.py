@@ -48,16 +48,16 @@ def finetune(
     where, data = device(), load(dataset)
     first = stacks.load([originals], where)
     forgotten = load_forget(forget, data.train)[0]
-    rows = np.flatnonzero(forgotten)
     images, labels = images_on(data, where), torch.from_numpy(data.labels)
     members, pool = [], [images]
     for original in range(first.size):
         drawn = Generator().manual_seed(seed_of(seed, "finetune", forget_name, original))
-        image, wrong = map(torch.from_numpy, load_adversarial(adversarial[original], rows))
+        rows, *found = load_adversarial(adversarial[original], np.flatnonzero(forgotten))
+        image, wrong = map(torch.from_numpy, found)
         clean = images[rows].cpu()
         sphere = on_sphere(clean, (image - clean).flatten(1).norm(dim=1), drawn)
         other = other_labels(labels[rows], wrong, data.classes, drawn)
-        sets = joined(data.train, forgotten, labels, wrong, other, start=sum(map(len, pool)))
+        sets = joined(data.train, forgotten, rows, labels, wrong, other, start=sum(map(len, pool)))
         pool += [image.to(where), sphere.to(where)]
         for (panel, name), samples in sets.items():
             order = seed_of(seed, "finetune", forget_name, original, panel, name)
@@ -84,15 +84,22 @@ def finetune(
 
 
 def joined(
-    train: np.ndarray, forgotten: np.ndarray, labels: Tensor, wrong: Tensor, other: Tensor, start: int
+    train: np.ndarray,
+    forgotten: np.ndarray,
+    rows: np.ndarray,
+    labels: Tensor,
+    wrong: Tensor,
+    other: Tensor,
+    start: int,
 ) -> dict[tuple[str, str], Samples]:
     """What is trained on, for each of PANELS and each of SETS.
 
-    train, forgotten: (N,) bool, D and D_F. labels: (N,). wrong, other: (n,) labels of the n samples of D_F, that of the
-    adversarial example and one that is neither this nor the true one. start: the row of the pool from which on the n
+    train, forgotten: (N,) bool, D and D_F. rows: the n samples of D_F that have an adversarial example. labels: (N,).
+    wrong, other: (n,) labels of these, that of the adversarial example and one that is neither this nor the true one.
+    start: the row of the pool from which on the n
     adversarial examples lie, and after them the n points of the spheres.
     """
-    x = torch.from_numpy(np.flatnonzero(forgotten))
+    x = torch.from_numpy(rows)
     x_adv = torch.arange(len(x)) + start
     sets = {
         "orig": (x, labels[x]),

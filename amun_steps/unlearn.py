@@ -132,8 +132,7 @@ class Unlearner:
         images, samples, end = [self.images], {}, len(self.images)
         if self.adversarial:
             for source, which in sorted(wanted):
-                rows = np.flatnonzero(self.forget[which])
-                image, label = load_adversarial(self.adversarial[source], rows)
+                rows, image, label = load_adversarial(self.adversarial[source], np.flatnonzero(self.forget[which]))
                 images.append(torch.from_numpy(image).to(self.device))
                 index = torch.arange(end, end + len(rows))
                 samples[source, which] = Samples.of(index, torch.from_numpy(label), augment=False)

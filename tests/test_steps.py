@@ -197,7 +197,7 @@ def test_amun_is_given_the_adversarial_examples_of_its_own_original_and_forget_s
     pool, adversarial = unlearner._pool(wanted)
     for original, which in wanted:
         rows = np.flatnonzero(unlearner.forget[which])
-        image, label = load_adversarial(made(f"adversarial{original}.h5"), rows)
+        _, image, label = load_adversarial(made(f"adversarial{original}.h5"), rows)
         samples = adversarial[original, which]
         assert torch.equal(pool[samples.index], torch.from_numpy(image))
         assert torch.equal(samples.label, torch.from_numpy(label))

@@ -24,7 +24,7 @@ class AdversarialSet:
 
     image: (n, channels, height, width) float32 in [0, 1]. label: (n,) the wrong label that the model gives it.
     epsilon: (n,) final radius, on the doubling ladder. distance: (n,) l2 distance delta from the sample. passes: (n,)
-    gradients computed.
+    gradients computed. A sample for which the attack found nothing has its own label and the distance NaN.
     """
 
     image: Tensor
@@ -32,6 +32,19 @@ class AdversarialSet:
     epsilon: Tensor
     distance: Tensor
     passes: Tensor
+
+    @classmethod
+    def of(
+        cls, images: Tensor, labels: Tensor, image: Tensor, label: Tensor, epsilon: Tensor, passes: Tensor
+    ) -> "AdversarialSet":
+        """What was found for `images` with the true `labels`."""
+        distance = norms(image - images).flatten().masked_fill(label == labels, math.nan)
+        return cls(image, label, epsilon, distance, passes)
+
+    @property
+    def found(self) -> Tensor:
+        """(n,) bool: whether the sample has an adversarial example."""
+        return ~self.distance.isnan()
 
 
 def norms(x: Tensor) -> Tensor:
@@ -49,11 +62,3 @@ def log_odds_against(logits: Tensor, labels: Tensor) -> Tensor:
     true = logits.gather(1, labels[:, None])
     others = logits.scatter(1, labels[:, None], -math.inf)
     return others.logsumexp(dim=1) - true[:, 0]
-
-
-def give_up(left: int, images: Tensor, tried: str) -> RuntimeError:
-    """The error for `left` of `images` that have no adversarial example wherever it was `tried`."""
-    return RuntimeError(
-        f"{left} of {len(images)} samples have no adversarial example {tried}: does the model's output depend on its"
-        " input?"
-    )

@@ -5,7 +5,7 @@ import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
-from amun_steps.attacks import AdversarialSet, Forward, Seeds, give_up, log_odds_against, norms
+from amun_steps.attacks import AdversarialSet, Forward, Seeds, log_odds_against
 
 MOST_RESTARTS = 30
 
@@ -25,8 +25,8 @@ def attack(
     A sample without a result goes back to epsilon_init and takes a new sign, at x + U(-noise, noise), from where it
     moves; and so on. Everything is clamped to [0, 1]; epsilon is in the l-infinity norm, that of the sign. F.5 leaves
     open how many rounds are 'a few' and how small a 'small random perturbation' is: both are the config's; and whether
-    it grows: it doubles with every restart, as epsilon does, since around some samples the sign hardly changes. Raises
-    RuntimeError for a sample without a result after MOST_RESTARTS.
+    it grows: it doubles with every restart, as epsilon does, since around some samples the sign hardly changes. After
+    MOST_RESTARTS a sample without a result is given up.
     """
     epsilon = torch.full(labels.shape, epsilon_init, dtype=images.dtype, device=images.device)
     image, passes = images.clone(), torch.zeros_like(labels)
@@ -48,8 +48,8 @@ def attack(
             image[active[wrong]], label[active[wrong]] = moved[wrong], predicted[wrong]
             active, start, sign = active[~wrong], start[~wrong], sign[~wrong]
         if not len(active):
-            return AdversarialSet(image, label, epsilon, norms(image - images).flatten(), passes)
-    raise give_up(len(active), images, f"after {MOST_RESTARTS} restarts of up to {epsilon_init * 2 ** (rounds - 1):g}")
+            break
+    return AdversarialSet.of(images, labels, image, label, epsilon, passes)
 
 
 def _sign(forward: Forward, images: Tensor, labels: Tensor) -> Tensor:
