@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from running import store as command
 
 from amun_steps import addresses, steps
 
@@ -192,14 +193,6 @@ def test_the_command_line_parses_json_into_what_a_step_takes(tmp_path):
     parameters = {"test_fraction": 0.25, "seed": 3}
     assert receipt["parameters"] == {"source": "digits", "parameters": parameters, "folder": ""}
     assert receipt["code"] == addresses.fingerprint(["amun_steps.data"])
-
-
-def command(where: Path, *arguments: str) -> tuple[int, str]:
-    """`python -m amun_steps.store ...` in a clone: its exit code and what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "amun_steps.store", *arguments], cwd=where, text=True, capture_output=True, check=False
-    )
-    return done.returncode, done.stdout + done.stderr
 
 
 @pytest.fixture
