@@ -9,6 +9,7 @@ import ast
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -112,3 +113,8 @@ def address_in(path: Path) -> str | None:
         if name and len(digits) == 12 and set(digits) <= set("0123456789abcdef"):
             return digits
     return None
+
+
+def without_addresses(path: str) -> str:
+    """`path` with the names of its folders alone: the same for all versions of the code."""
+    return re.sub(r"-[0-9a-f]{12}(?=/)", "", path)

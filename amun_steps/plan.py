@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from amun_steps import stack as stacks
-from amun_steps.addresses import STORE, canonical
+from amun_steps.addresses import STORE, canonical, without_addresses
 from amun_steps.calibration import measure
 from amun_steps.config import ConfigError
 from amun_steps.datasets import Sizes
@@ -61,7 +61,7 @@ class Job:
     @property
     def name(self) -> str:
         """Its first output, without the addresses."""
-        return re.sub(r"-[0-9a-f]{12}(?=/)", "", self.outputs[0].removeprefix(f"{STORE}/"))
+        return without_addresses(self.outputs[0].removeprefix(f"{STORE}/"))
 
     @property
     def dataset(self) -> str:
@@ -326,14 +326,14 @@ def _row(to_do: Sequence[Job], costs: Mapping[Job, Cost]) -> tuple[str, ...]:
     if not to_do:
         return "0", *[""] * 5, "done"
     known = [costs[job].seconds for job in to_do if costs[job].seconds is not None]
-    longest, total = (_time(max(known)), _time(sum(known))) if known else ("unknown", "unknown")
+    longest, total = (duration(max(known)), duration(sum(known))) if known else ("unknown", "unknown")
     limit = to_do[0].resources.get("runtime")
     return (
         str(len(to_do)),
         f"{to_do[0].gpus} GPU" if to_do[0].gpus else "CPU",
         f"> {total}" if 0 < len(known) < len(to_do) else total,
         longest,
-        _time(60 * int(limit)) if limit else "",
+        duration(60 * int(limit)) if limit else "",
         _size(sum(costs[job].bytes for job in to_do)),
         "; ".join(sorted({costs[job].source for job in to_do})),
     )
@@ -347,7 +347,7 @@ def _totals(jobs: Sequence[Job], costs: Mapping[Job, Cost]) -> list[str]:
             kind = "CPU-hours" if not job.gpus else BLIND if ", cpu " in costs[job].source else "GPU-hours"
             hours[kind, costs[job].source] += costs[job].seconds * max(job.gpus, 1) / 3600
     done = [costs[job] for job in jobs if not job.to_do]
-    spent, size = _time(sum(cost.seconds or 0 for cost in done)), sum(cost.bytes for cost in done)
+    spent, size = duration(sum(cost.seconds or 0 for cost in done)), sum(cost.bytes for cost in done)
     unknown = sorted({job.stage for job in jobs if job.to_do and costs[job].seconds is None})
     return [
         *(f"To do: {left:,.2f} {kind}; {source}" for (kind, source), left in sorted(hours.items(), reverse=True)),
@@ -366,12 +366,13 @@ def _chain(jobs: Sequence[Job], costs: Mapping[Job, Cost]) -> list[str]:
     to_do = [job for job in jobs if job.to_do]
     chain = max(dearest_paths(to_do, seconds).values(), key=lambda chain: sum(map(seconds, chain)), default=[])
     return [
-        f"Longest chain of jobs, the least time with endless machines: {_time(sum(map(seconds, chain)))}",
-        *(f"{_time(costs[job].seconds):>12}  {job.stage}: {job.name}" for job in chain),
+        f"Longest chain of jobs, the least time with endless machines: {duration(sum(map(seconds, chain)))}",
+        *(f"{duration(costs[job].seconds):>12}  {job.stage}: {job.name}" for job in chain),
     ]
 
 
-def _time(seconds: float | None) -> str:
+def duration(seconds: float | None) -> str:
+    """Seconds for people."""
     if seconds is None:
         return "unknown"
     size, unit = next((s, u) for s, u in ((3600, "h"), (60, "min"), (0, "s")) if seconds >= s)

@@ -1,7 +1,8 @@
 """The store of results, read by its receipts.
 
 `python -m amun_steps.store ls | why PATH | diff A B | verify | gc` answers what is there, what made it, how two
-artifacts differ, whether every byte is still what was written, and what no config asks for any more.
+artifacts differ, whether every byte is still what was written, and what no config asks for any more. `adopt` takes over
+what an older version of the code has computed.
 """
 
 import json
@@ -67,6 +68,11 @@ def _tell(path: Path, depth: int, told: set[Path]) -> None:
     print(f"{indent}  {receipt['step']}, {receipt['seconds']} s on {receipt['device']}, {receipt['began']}")
     for name, value in receipt["parameters"].items():
         print(f"{indent}  {name}: {json.dumps(value)}")
+    if "adopted" in receipt:
+        adopted = receipt["adopted"]
+        proof = ", ".join(source["path"] for source in adopted["evidence"]["files"])
+        why = f"this code made the same bytes of {proof}" if proof else "the same code made it from the same bytes"
+        print(f"{indent}  taken over from {adopted['from']}: {why}")
     for source in receipt["inputs"]:
         _tell(Path(source["path"]), depth + 1, told)
 
@@ -134,5 +140,12 @@ def _abandoned(store: Path) -> Iterator[Path]:
             yield path
 
 
+def adopt(config: Path, *, profile: str | None = None, dry_run: bool = False) -> None:
+    """Take over what an older version of the code has computed of a config, after running a job of each stage anew."""
+    from amun_steps.adopt import adopt  # imports torch, which nothing else here needs
+
+    adopt(config, profile=profile, dry_run=dry_run)
+
+
 if __name__ == "__main__":
-    main(ls, why, diff, verify, gc)
+    main(ls, why, diff, verify, gc, adopt)

@@ -45,6 +45,13 @@ def planned(where: Path) -> dict[str, int]:
     return {name: int(count) for name, count in (line.split() for line in table[1].strip().splitlines())}
 
 
+def store(where: Path, *arguments: str) -> tuple[int, str]:
+    """`python -m amun_steps.store ...` in a clone: its exit code and what it prints."""
+    command = [sys.executable, "-m", "amun_steps.store", *arguments]
+    done = subprocess.run(command, cwd=where, text=True, capture_output=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
 def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert text.count(old) == 1, (path, old)

@@ -20,9 +20,8 @@ def test_every_panel_and_set_by_hand():
     """
     train, forgotten = np.array([True, True, True, False]), np.array([False, True, True, False])
     labels = torch.tensor([9, 5, 6, 0])
-    found = joined(
-        train, forgotten, np.flatnonzero(forgotten), labels, torch.tensor([7, 8]), torch.tensor([3, 4]), start=10
-    )
+    rows, wrong, other = np.array([1, 2]), torch.tensor([7, 8]), torch.tensor([3, 4])
+    found = joined(train, forgotten, rows, labels, wrong, other, start=10)
     own = {
         "orig": [(1, 5), (2, 6)],
         "adv": [(10, 7), (11, 8)],

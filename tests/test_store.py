@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from running import store as command
 from toy import models
 
 from amun_steps import addresses, steps
@@ -236,14 +237,6 @@ def test_the_command_line_parses_json_into_what_a_step_takes(tmp_path):
     parameters = {"test_fraction": 0.25, "seed": 3}
     assert receipt["parameters"] == {"source": "digits", "parameters": parameters, "folder": ""}
     assert receipt["code"] == addresses.fingerprint(["amun_steps.data"])
-
-
-def command(where: Path, *arguments: str) -> tuple[int, str]:
-    """`python -m amun_steps.store ...` in a clone: its exit code and what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "amun_steps.store", *arguments], cwd=where, text=True, capture_output=True, check=False
-    )
-    return done.returncode, done.stdout + done.stderr
 
 
 @pytest.fixture

@@ -84,5 +84,6 @@ def files(
     named["adversarial"] = [folder / f"adversarial{o}.h5" for o in range(count)]
     for o, path in enumerate(named["adversarial"]):
         label = (data.labels[data.train] + 1 + o) % 10
-        write_arrays(path, {"image": pool(data)[data.train].numpy(), "label": label}, epsilon_init=0.1)
+        found = {"image": pool(data)[data.train].numpy(), "label": label, "distance": np.zeros(len(label))}
+        write_arrays(path, found, epsilon_init=0.1)
     return named, data
