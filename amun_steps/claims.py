@@ -33,34 +33,63 @@ def _error(means: pd.Series) -> float:
 
 
 def of_runs(runs: pd.DataFrame) -> Iterator[dict]:
-    """Claims about Avg. Gap and FT AUC, from the runs of one experiment (see `amun_steps.runs`)."""
+    """Claims about Avg. Gap, FT AUC and test accuracy, from the runs of one experiment (see `amun_steps.runs`)."""
     for (access, forget), rows in runs[runs.access != ""].groupby(["access", "forget"], sort=False):
         where = f"{rows.experiment.iloc[0]}, {forget}, {ACCESS[access]}"
         for mia, source in (("ft_auc", "6.1"), ("mis", "G")):
-            gaps = rows.groupby("method")[f"average_gap_{mia}"].mean()
-            of_sets = rows.groupby(["set", "method"])[f"average_gap_{mia}"].mean().unstack()
-            prior = gaps[gaps.index.isin(PRIOR)].dropna()
-            if "amun" not in gaps or prior.empty:
+            gap, named = f"average_gap_{mia}", f"Avg. Gap ({mia})"
+            prior = rows[rows.method.isin(PRIOR)].groupby("method")[gap].mean().dropna()
+            if "amun" not in set(rows.method) or prior.empty:
                 continue
             best = prior.idxmin()
-            told = [(source, "AMUN has a lower Avg. Gap than all prior methods", "amun", best)]
+            yield _less(
+                rows, gap, named, "amun", best, source, "AMUN has a lower Avg. Gap than all prior methods", where
+            )
+            told = [("D", "AMUN+SalUn is better than SalUn", "amun_salun", "salun")]
+            if access == "without_remain":
+                told.append(("D", "Without D_R AMUN+SalUn is better than AMUN", "amun_salun", "amun"))
             if mia == "ft_auc":
                 for variant, section in (("amun_transferred", "F.4"), ("amun_ffgsm", "F.5")):
-                    if variant in gaps:
-                        told.append((section, f"AMUN is better than {variant}", "amun", variant))
-                        if access == "without_remain":
-                            told.append((section, f"{variant} still beats all prior methods", variant, best))
+                    told.append((section, f"AMUN is better than {variant}", "amun", variant))
+                    if access == "without_remain":
+                        told.append((section, f"{variant} still beats all prior methods", variant, best))
             for section, text, name, other in told:
-                measured, spread = gaps[name] - gaps[other], _error(of_sets[name] - of_sets[other])
-                rule = f"Avg. Gap ({mia}) of {name} - that of {other} < 0"
-                held = measured < 0 if np.isfinite(measured) else float("nan")
-                yield claim(section, text, where, measured, spread, rule, held, "points")
+                if {name, other} <= set(rows.method):
+                    yield _less(rows, gap, named, name, other, section, text, where)
+        if {"amun", "amun_transferred"} <= set(rows.method):
+            text = "Transferred adversarial examples cost test accuracy"
+            yield _less(rows, "test_accuracy", "test accuracy", "amun_transferred", "amun", "F.4", text, where)
     for forget, rows in runs[runs.method == "retrained"].groupby("forget", sort=False):
         mean, error = rows.ft_auc.mean(), _error(rows.groupby("set").ft_auc.mean())
         rule = "50 is within two standard errors of the mean over models"
         where = f"{rows.experiment.iloc[0]}, {forget}"
         held = abs(mean - 50) <= 2 * error if np.isfinite(error) else float("nan")
         yield claim("5.2", "An attack on retrained models guesses: FT AUC is 50", where, mean, error, rule, held, "%")
+
+
+def _less(
+    rows: pd.DataFrame, column: str, named: str, name: str, other: str, source: str, text: str, where: str
+) -> dict:
+    """The claim that the mean of a column is lower for the method `name` than for `other`, paired by forget set."""
+    means = rows.groupby("method")[column].mean()
+    of_sets = rows.groupby(["set", "method"])[column].mean().unstack()
+    measured, spread = means[name] - means[other], _error(of_sets[name] - of_sets[other])
+    held = measured < 0 if np.isfinite(measured) else float("nan")
+    return claim(source, text, where, measured, spread, f"{named} of {name} - that of {other} < 0", held, "points")
+
+
+def of_clipped(clipped: pd.DataFrame, plain: pd.DataFrame) -> Iterator[dict]:
+    """6.2.2: FR AUC of retrained models whose layers are clipped is low, against that of other models."""
+    for forget in clipped.forget.unique():
+        values = [runs[(runs.method == "retrained") & (runs.forget == forget)] for runs in (clipped, plain)]
+        if any(rows.empty for rows in values):
+            continue
+        measured = values[0].fr_auc.mean() - values[1].fr_auc.mean()
+        errors = [_error(rows.groupby("set").fr_auc.mean()) for rows in values]
+        text, rule = "FR AUC of clipped retrained models is lower", "that of clipped - that of other models < 0"
+        where = f"{clipped.experiment.iloc[0]}, {forget}"
+        held = measured < 0 if np.isfinite(measured) else float("nan")
+        yield claim("6.2.2", text, where, measured, np.hypot(*errors), rule, held, "points")
 
 
 def of_fine_tuning(rows: pd.DataFrame, name: str) -> Iterator[dict]:
@@ -78,27 +107,37 @@ def of_fine_tuning(rows: pd.DataFrame, name: str) -> Iterator[dict]:
 
 
 def of_requests(rows: pd.DataFrame, name: str) -> Iterator[dict]:
-    """Section 6.3, from a figure of requests that shows FR AUC - FT AUC."""
+    """Section 6.3 and Appendix H, from a figure of requests that shows FR AUC - FT AUC.
+
+    Spreads are of differences within a sequence, over sequences.
+    """
     for title, panel in rows.groupby("title", sort=False):
-        means = panel.pivot(index="request", columns="method", values="mean")
-        panel = panel.assign(error=panel["std"] / np.sqrt(panel["count"]))
-        errors = panel.pivot(index="request", columns="method", values="error")
+        values = panel.pivot(index=["request", "set"], columns="method", values="value")
+        where = f"{name}, {title.replace('$', '')}"
         pairs = (
             ("AMUN is better than all prior methods after every request", "amun", PRIOR),
+            ("AMUN-A is better than all prior methods after every request", "amun_adaptive", PRIOR),
             ("AMUN-A is at least as good as AMUN after every request", "amun_adaptive", ("amun",)),
         )
         for text, method, prior in pairs:
-            others = [m for m in means if m in prior]
-            if method in means and others:
-                margins = means[others].rsub(means[method], axis=0).stack().dropna()
-                where, rule = f"{name}, {title.replace('$', '')}", f"least margin of {method} in FR AUC - FT AUC >= 0"
+            others = [m for m in values if m in prior]
+            if method in values and others:
+                by_request = values[others].rsub(values[method], axis=0).groupby("request")
+                margins, rule = by_request.mean().stack().dropna(), f"least margin of {method} in FR AUC - FT AUC >= 0"
                 least, spread, held = (float("nan"),) * 3  # where all have diverged
                 if not margins.empty:
                     request, other = margins.idxmin()
                     rule += f": after request {request}, to {other}"
-                    least, held = margins.min(), margins.min() >= 0
-                    spread = np.hypot(errors.loc[request, method], errors.loc[request, other])
+                    least, held, spread = margins.min(), margins.min() >= 0, by_request.sem().loc[request, other]
                 yield claim("6.3", text, where, least, spread, rule, held, "points")
+        for method in ("amun", "amun_adaptive"):
+            if method in values:
+                of_sequence = values[method].unstack("set")
+                change = of_sequence.iloc[-1] - of_sequence.iloc[0]
+                text = f"The effectiveness of {method} decreases with the number of requests"
+                held = change.mean() < 0 if np.isfinite(change.mean()) else float("nan")
+                rule = "FR AUC - FT AUC after the last request - that after the first < 0"
+                yield claim("H", text, where, change.mean(), _error(change), rule, held, "points")
 
 
 def of_confidence(rows: pd.DataFrame, name: str) -> Iterator[dict]:
@@ -157,11 +196,22 @@ def of_theorem() -> Iterator[dict]:
 
 
 @step
-def claims(*, runs: list[Path], figures: list[Path], kinds: dict[str, str], output: Output) -> None:
-    """Write a row of CSV per claim. runs: views of runs. figures: plotted numbers of figures; kinds: by their names."""
-    rows = []
-    for path in runs:
-        rows += of_runs(read_runs(path))
+def claims(
+    *,
+    runs: list[Path],
+    figures: list[Path],
+    kinds: dict[str, str],
+    clipped: dict[str, str],
+    output: Output,
+) -> None:
+    """Write a row of CSV per claim. runs: views of runs. figures: plotted numbers of figures; kinds: by their names.
+
+    clipped: the experiments with clipped models, by name, and those that they are compared with.
+    """
+    experiments = {path.stem: read_runs(path) for path in runs}
+    rows = [row for found in experiments.values() for row in of_runs(found)]
+    for name, plain in clipped.items():
+        rows += of_clipped(experiments[name], experiments[plain])
     for path in figures:
         rows += of_figure(kinds[path.stem], pd.read_csv(path), path.stem)
     rows += of_theorem()

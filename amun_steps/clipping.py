@@ -32,26 +32,32 @@ Layer = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Clipping:
-    """How a training clips: to `bound`, at every `every`-th step of a model and when it is trained."""
+    """How a training clips: to `bound`, at every `every`-th step of a model and when it is trained.
+
+    least: two-sided, as the paper's public code is: a convolution whose norm is below this share of `bound` is brought
+    up to it; dense layers are clipped from above alone. None: from above alone.
+    """
 
     bound: float
     every: int
+    least: float | None = None
 
 
 class Clipper:
-    """Keeps the spectral norms of a stack's layers at most `bound`.
+    """Keeps the spectral norms of a stack's layers where `clipping` says.
 
     state: name of a layer's weight -> (models, *input) unit vectors, where the next power iteration goes on.
     """
 
-    def __init__(self, stack: Stack, bound: float):
-        self.stack, self.bound = stack, bound
+    def __init__(self, stack: Stack, clipping: Clipping):
+        self.stack, self.bound = stack, clipping.bound
+        self._least = clipping.bound * (clipping.least or 0.0)
         self._layers, self._start = _layers(stack)
         self.state = {name: start.expand(stack.size, *start.shape).clone() for name, start in self._start.items()}
 
     @torch.no_grad()
     def clip(self, models: Sequence[int] | slice) -> None:
-        """A few steps on each layer of `models`, in place; where the norm is at most the bound, no bit changes."""
+        """A few steps on each layer of `models`, in place; where the norm is within its limits, no bit changes."""
         rows = models if isinstance(models, slice) else torch.as_tensor(models, device=self.stack.weights.device)
         weights = self.stack.parameters(self.stack.weights)
         for name in self._layers:
@@ -61,7 +67,7 @@ class Clipper:
     def finish(self) -> None:
         """Clips until every norm of every model is at most bound * (1 + TOLERANCE), as `spectral_norms` measures it.
 
-        A diverged model keeps its NaN.
+        A convolution's is then not below what `Clipping.least` says. A diverged model keeps its NaN.
 
         Raises RuntimeError with the layer that takes more than LIMIT rounds.
         """
@@ -71,7 +77,8 @@ class Clipper:
             within = self.bound * (1 + TOLERANCE)
             for _ in range(0, LIMIT, ROUNDS):
                 # the norm itself is dear: it is asked for only where the steps find nothing any more
-                still = rows[self._steps(name, weights[name], rows) > within]
+                largest, low = self._steps(name, weights[name], rows)
+                still = rows[(largest > within) | low]
                 idle = rows[~torch.isin(rows, still)]
                 if len(idle):
                     idle = idle[_norms(layer, weights[name][idle], self._start[name], 1e-4, within) > within]
@@ -81,19 +88,21 @@ class Clipper:
             else:
                 raise RuntimeError(f"{name}: spectral norm above {within:.3g} after {LIMIT} rounds of clipping")
 
-    def _steps(self, name: str, weights: Tensor, rows: Tensor | slice) -> Tensor:
-        """ROUNDS steps on one layer; the (rows,) largest |M v| that they met."""
+    def _steps(self, name: str, weights: Tensor, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """ROUNDS steps on one layer; the (rows,) largest |M v| that they met, and whether the last one was too low."""
         layer, weight, vectors = self._layers[name], weights[rows], self.state[name][rows]
+        least = self._least if weight[0].dim() == 4 else 0.0  # convolutions
+        vectors = _settled(layer, weight, vectors, least)
         largest = torch.zeros(len(weight), device=weight.device)
         for _ in range(ROUNDS):
             for _ in range(ITERATIONS):
                 _, vectors = _iterate(layer, weight, vectors)
-            weight, norms = _step(layer, weight, vectors, self.bound)
+            weight, norms = _step(layer, weight, vectors, self.bound, least)
             largest, clipped = torch.maximum(largest, norms), norms > self.bound
             # a clipped direction can stay what its own power iteration finds: the start vector lets others in
             vectors = torch.where(_like(clipped, vectors), _unit(vectors + self._start[name]), vectors)
         weights[rows], self.state[name][rows] = weight, vectors
-        return largest
+        return largest, _low(norms, least)
 
 
 @torch.no_grad()
@@ -135,15 +144,33 @@ def _iterate(layer: Layer, weight: Tensor, vectors: Tensor) -> tuple[Tensor, Ten
     return outputs.flatten(1).norm(dim=1), _unit(transpose(outputs)[0])
 
 
-def _step(layer: Layer, weight: Tensor, vectors: Tensor, bound: float) -> tuple[Tensor, Tensor]:
-    """Weights with <u, M v> = bound, where u is M v of length 1, but as they were where |M v| <= bound; and (models,)
-    |M v|."""
+def _step(layer: Layer, weight: Tensor, vectors: Tensor, bound: float, least: float) -> tuple[Tensor, Tensor]:
+    """Weights with <u, M v> = bound, where u is M v of length 1, but as they were where |M v| is from `least` to bound;
+    and (models,) |M v|."""
     outputs, to_weight = vjp(lambda w: layer(w, vectors), weight)
     (gradient,) = to_weight(_unit(outputs))  # of <u, M v>
     norms = outputs.flatten(1).norm(dim=1)
     length = (norms - bound) / gradient.flatten(1).square().sum(dim=1)
-    clipped = _like(norms > bound, weight)
-    return torch.where(clipped, weight - _like(length, weight) * gradient, weight), norms
+    moved = _like((norms > bound) | _low(norms, least), weight)
+    return torch.where(moved, weight - _like(length, weight) * gradient, weight), norms
+
+
+def _settled(layer: Layer, weight: Tensor, vectors: Tensor, least: float) -> Tensor:
+    """Vectors of which |M v| is at least `least`, or has come so near to the norm that this is below it, too."""
+    norms = torch.zeros(len(weight), device=weight.device)
+    growing = torch.full_like(norms, least > 0, dtype=torch.bool)
+    while growing.any():
+        before, moved = norms, vectors
+        for _ in range(10):
+            norms, moved = _iterate(layer, weight, moved)
+        vectors = torch.where(_like(growing, vectors), moved, vectors)
+        growing = growing & (norms < least) & (norms > before * (1 + 1e-4))
+    return vectors
+
+
+def _low(norms: Tensor, least: float) -> Tensor:
+    """(models,) bool: whether a norm is below `least`; a layer of zeros has no direction to be raised in."""
+    return (norms < least) & (norms > 0)
 
 
 def _like(values: Tensor, other: Tensor) -> Tensor:

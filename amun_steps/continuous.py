@@ -99,7 +99,7 @@ def continuous(
                 members.append(Member(schedule=choice.schedule, seed=seed, **vars(update)))
             which = f"sequences {span(start, start + len(part) - 1)} of {len(everything)}, request {k + 1}"
             label = f"{unlearning.method}, {requests_name}, {which}"
-            fit(models, pool, members, unlearning.recipe, label=label)
+            fit(models, pool, members, unlearning.recipe, clipping=unlearning.clipping, label=label)
             logits = models.predict(images).numpy()
             for m, (s, o, r) in enumerate(part):
                 remain = remaining(data.train, asked[s], k)

@@ -301,6 +301,8 @@ def _plan_family(plan: Plan, name: str, family: str) -> None:
         unlearning = {"method": module, "remain": access == "with_remain", "recipe": recipe, "seed": seed}
         if options.get("transferred"):
             unlearning["transferred"] = True
+        if "clipping" in (training := originals.parameters["training"]):
+            unlearning["clipping"] = training["clipping"]
         run = {"forget_name": family, "unlearning": unlearning}
         grid = {key: config["tuning"][key] for key in ("learning_rate", "step")} | options.get("grid", {})
         reads = {"dataset": dataset, "originals": originals, "forget": forget}

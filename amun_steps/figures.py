@@ -103,16 +103,22 @@ def draw_curves(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -> pd
 
 
 def draw_requests(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -> pd.DataFrame:
-    """A metric of each request, by method: mean and standard error over sequences, originals and runs (see
-    `amun_steps.continuous`). `show` is a column, or 'difference': FR AUC - FT AUC."""
+    """A metric after each request, by method: the mean over sequences with its standard error (see
+    `amun_steps.continuous`).
+
+    The runs of one sequence are not independent: `value` is their mean, and the error is that of the mean over
+    sequences; none where there is only one. `show` is a column, or 'difference': FR AUC - FT AUC.
+    """
     found = []
     for name, paths in zip(panel.names, files, strict=True):
         rows = pd.concat([pd.read_csv(path) for path in paths])
         rows["difference"] = rows.fr_auc - rows.ft_auc
-        by_request = rows.groupby("request")[panel.show].agg(["mean", "std", "count"]).reset_index()
-        error = by_request["std"] / np.sqrt(by_request["count"])
-        _line(axis, name, by_request.request, by_request["mean"], yerr=error, capsize=1.5, elinewidth=0.6)
-        found.append(by_request.assign(method=name))
+        values = rows.groupby(["request", "set"])[panel.show].mean().rename("value").reset_index()
+        by_request = values.groupby("request").value
+        mean, error = by_request.mean(), by_request.sem()
+        bars = {"yerr": error, "capsize": 1.5, "elinewidth": 0.6} if error.notna().any() else {}
+        _line(axis, name, mean.index, mean, **bars)
+        found.append(values.assign(method=name, mean=values.request.map(mean), error=values.request.map(error)))
     titles = {"difference": "FR AUC - FT AUC (points)", "ft_auc": "FT AUC (%)", "fr_auc": "FR AUC (%)"}
     axis.set(xlabel="Unlearning request", ylabel=titles[panel.show])
     axis.xaxis.get_major_locator().set_params(integer=True)

@@ -184,7 +184,7 @@ def fit(
     masks = None if members[0].mask is None else torch.stack([m.mask for m in members]).to(device)
     velocity = torch.zeros_like(stack.weights)
     losses = torch.zeros(stack.size, recipe.epochs, device=device)
-    clipper = Clipper(stack, clipping.bound) if clipping else None
+    clipper = Clipper(stack, clipping) if clipping else None
     taken = torch.zeros(stack.size, dtype=torch.long)  # steps of each member, on the CPU
 
     def update(group: list[int], table: dict[str, Tensor], turn: int, start: int, stop: int) -> None:

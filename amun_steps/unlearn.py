@@ -14,6 +14,7 @@ from torch import Tensor
 from amun_steps import stack as stacks
 from amun_steps.addresses import canonical
 from amun_steps.adversarial import load_adversarial
+from amun_steps.clipping import Clipping
 from amun_steps.data import Dataset, load
 from amun_steps.device import device, images_on
 from amun_steps.fit import Member, Recipe, Samples, Schedule, fit
@@ -30,6 +31,7 @@ class Unlearning:
     """How a method is run. `method` is a module of `amun_steps.methods`; `remain` says whether it may use D_R.
 
     transferred: D_A is not that of the model that forgets but of another original (F.4), in turn from run to run.
+    clipping: of originals that were trained with it; they stay clipped, as in the paper's public code.
     """
 
     method: str
@@ -37,6 +39,7 @@ class Unlearning:
     recipe: Recipe
     seed: int
     transferred: bool = False
+    clipping: Clipping | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,8 @@ class Unlearner:
             models = self.originals[[r.original for r in part]]
             checkpoint = partial and partial / f"runs{start}to{start + models.size - 1}.safetensors"
             label = f"{self.unlearning.method}, {self.forget_name}, {span(part[0], part[-1])}"
-            losses = fit(models, pool, members, self.unlearning.recipe, checkpoint=checkpoint, label=label)
+            how = {"clipping": self.unlearning.clipping, "checkpoint": checkpoint, "label": label}
+            losses = fit(models, pool, members, self.unlearning.recipe, **how)
             yield models, losses.numpy()
 
     def seed_of(self, run: Run) -> int:

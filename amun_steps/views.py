@@ -215,7 +215,8 @@ def claims(plan: Plan) -> View:
         if wanted.get("show", ["difference"]) == ["difference"]
     }
     shown = [runs(plan, name) for name in plan.config["experiments"]] + [figure(plan, name) for name in told]
-    parameters = {"kinds": told}
+    confidences = [w for w in plan.config["figures"].values() if w["kind"] == "retrained_confidence"]
+    parameters = {"kinds": told, "clipped": {wanted["clipped"]: wanted["experiment"] for wanted in confidences}}
     stage = Stage("view", "claims", parameters, ["amun_steps.claims"], _numbered(view.stage for view in shown))
     return View(stage, "results/claims.csv", views=shown)
 

@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from amun_steps.claims import claims, of_figure, of_fine_tuning, of_requests, of_runs
+from amun_steps.claims import claims, of_clipped, of_figure, of_fine_tuning, of_requests, of_runs
 
 
 def run(method, gap, access="with_remain", ft_auc=50.0, which=0) -> dict:
     keys = {"experiment": "toy", "method": method, "access": "" if method == "retrained" else access}
     keys |= {"forget": "random10", "set": which}
-    return keys | {"ft_auc": ft_auc, "average_gap_ft_auc": gap, "average_gap_mis": gap + 1}
+    measured = {"ft_auc": ft_auc, "fr_auc": 60.0, "test_accuracy": 90 - gap}
+    return keys | measured | {"average_gap_ft_auc": gap, "average_gap_mis": gap + 1}
 
 
 def held(rows) -> dict[str, bool]:
@@ -72,20 +73,68 @@ def test_fine_tuning_on_the_adversarial_set_alone(adv, best, expected):
     assert [row["measured"] for row in found] == [adv - best, 95 - adv]
 
 
-@pytest.mark.parametrize(("again", "expected"), [((12, 9), [True, True]), ((12, 7), [True, False])])
+def test_amun_salun_is_compared_with_salun_and_without_access_with_amun():
+    """Where their rows are there, and by the gap with either attack."""
+    gaps = {"amun": 1.0, "amun_salun": 0.9, "salun": 0.8, "ga": 3.0}
+    rows = [
+        run(m, g, access) for m, g in gaps.items() for access in ("with_remain", "without_remain") for _ in range(2)
+    ]
+    found = [(row["claim"], row["where"], row["held"]) for row in of_runs(pd.DataFrame(rows)) if row["source"] == "D"]
+    over, no = "AMUN+SalUn is better than SalUn", "Without D_R AMUN+SalUn is better than AMUN"
+    told = [(claim, where.split(", ")[-1], kept) for claim, where, kept in found]
+    assert told == [(over, "with D_R", False)] * 2 + [(over, "no D_R", False), (no, "no D_R", True)] * 2
+
+
+@pytest.mark.parametrize(("gap", "expected"), [(2.0, True), (0.5, False)])
+def test_transferred_examples_cost_test_accuracy(gap, expected):
+    rows = [run(m, g) for m, g in (("amun", 1.0), ("amun_transferred", gap), ("ft", 3.0)) for _ in range(2)]
+    (found,) = (row for row in of_runs(pd.DataFrame(rows)) if "test accuracy" in row["claim"])
+    assert (found["measured"], found["held"]) == (1.0 - gap, expected)
+
+
+@pytest.mark.parametrize(("fr_auc", "expected"), [(54.0, True), (61.0, False)])
+def test_clipped_retrained_models_have_a_lower_fr_auc(fr_auc, expected):
+    plain = pd.DataFrame([run("retrained", math.nan, which=k) for k in range(2)])
+    clipped = plain.assign(experiment="clipped", fr_auc=[fr_auc, fr_auc + 1])
+    (found,) = of_clipped(clipped, plain)
+    assert found["held"] == expected
+    assert found["measured"] == pytest.approx(fr_auc + 0.5 - 60)
+    assert found["spread"] == pytest.approx(0.5)  # of two sets that differ by 1; the others agree
+    assert not list(of_clipped(clipped.assign(forget="random50"), plain))
+
+
+def sequences(means: dict[str, tuple[float, ...]], apart: dict[str, float]) -> pd.DataFrame:
+    """What a figure of requests plots of two sequences, whose values differ by `apart` after each request."""
+    return pd.DataFrame(
+        [
+            {"method": m, "request": k + 1, "set": s, "value": v + (s - 0.5) * apart[m], "title": "no $D_R$"}
+            for m, values in means.items()
+            for k, v in enumerate(values)
+            for s in range(2)
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("again", "expected"),
+    [((12, 9), [True, True, True]), ((12, 7.5), [True, True, False]), ((3, 9), [True, False, False])],
+)
 def test_requests_have_to_hold_after_each_of_them(again, expected):
     means = {"amun": (10, 8), "amun_adaptive": again, "ft": (2, 7), "rl": (4, 1)}
-    std = {"amun": 6.0, "amun_adaptive": 1.0, "ft": 8.0, "rl": 100.0}
-    rows = [
-        {"method": m, "request": k + 1, "mean": v, "std": std[m], "count": 4, "title": "no $D_R$"}
-        for m, values in means.items()
-        for k, v in enumerate(values)
-    ]
-    found = list(of_requests(pd.DataFrame(rows), "fig2"))
+    rows = sequences(means, {"amun": 6.0, "amun_adaptive": 1.0, "ft": 4.0, "rl": 100.0})
+    found = [row for row in of_requests(rows, "fig2") if row["source"] == "6.3"]
     assert [row["held"] for row in found] == expected
     assert found[0]["measured"] == 1  # 8 - 7 after the second
-    assert found[0]["spread"] == 5  # sqrt(3^2 + 4^2), the standard errors of amun and ft
+    assert found[0]["spread"] == pytest.approx(1)  # the differences of the two sequences are 0 and 2
     assert "after request 2, to ft" in found[0]["rule"]
+
+
+@pytest.mark.parametrize(("last", "expected"), [(8, True), (11, False)])
+def test_effectiveness_is_compared_between_the_first_and_the_last_request(last, expected):
+    rows = sequences({"amun": (10, 20, last), "ft": (1, 2, 3)}, {"amun": 3.0, "ft": 1.0})
+    (found,) = (row for row in of_requests(rows, "fig2") if row["source"] == "H")
+    assert (found["measured"], found["held"]) == (last - 10, expected)
+    assert found["spread"] == pytest.approx(0)  # both sequences fall alike, however far they lie apart
 
 
 @pytest.mark.parametrize(("above", "expected"), [(98, True), (90, False)])
@@ -113,7 +162,7 @@ def test_the_step_writes_all_of_them_and_the_theorem(tmp_path):
     pd.DataFrame([run("amun", 1.0), run("amun", 1.0), run("ft", 3.0), run("ft", 3.0)]).to_csv(tmp_path / "runs.csv")
     fine_tuned(90, 80).to_csv(tmp_path / "fig1.csv")
     outputs = {"runs": [tmp_path / "runs.csv"], "figures": [tmp_path / "fig1.csv"], "kinds": {"fig1": "fine_tuning"}}
-    claims(**outputs, output=tmp_path / "claims.csv")
+    claims(**outputs, clipped={}, output=tmp_path / "claims.csv")
     found = pd.read_csv(tmp_path / "claims.csv")
     assert found.source.astype(str).tolist() == ["6.1", "G", "6.2.1", "3.2", "4.1"]
     assert found.held.all()

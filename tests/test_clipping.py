@@ -99,7 +99,7 @@ def scaled(models: Stack, norm: float) -> Stack:
 @pytest.mark.parametrize("layer", LAYERS)
 def test_after_finish_no_singular_value_is_above_the_bound(layer):
     models = scaled(stack([0, 1], layer=layer), 1.1)
-    Clipper(models, 1.0).finish()
+    Clipper(models, Clipping(1.0, 1)).finish()
     for member in range(2):
         (values,) = singular_values(models, member).values()
         assert 0.95 < values[0] <= 1 + 1.01 * TOLERANCE
@@ -109,7 +109,7 @@ def test_after_finish_no_singular_value_is_above_the_bound(layer):
 def test_the_bound_holds_where_clipping_has_left_several_singular_values_at_it(factor):
     """There a single vector of power iteration seems to have converged before it has."""
     models = stack([0, 1], factor, layer="zero padding")
-    Clipper(models, 1.0).finish()
+    Clipper(models, Clipping(1.0, 1)).finish()
     for member in range(2):
         (values,) = singular_values(models, member).values()
         assert (values > 0.95).sum() >= 4
@@ -119,7 +119,7 @@ def test_the_bound_holds_where_clipping_has_left_several_singular_values_at_it(f
 def test_a_diverged_model_stays_as_it_is_and_keeps_nobody_waiting():
     models = stack([0, 1], 3.0, layer="stride 2")
     models.weights[0] = torch.nan
-    Clipper(models, 1.0).finish()
+    Clipper(models, Clipping(1.0, 1)).finish()
     assert models.weights[0].isnan().all()
     (norms,) = spectral_norms(models).values()
     assert norms[0].isnan()
@@ -130,7 +130,7 @@ def test_a_dense_layer_loses_what_is_above_the_bound_and_nothing_else():
     """U min(S, 1) V^T is the nearest matrix whose norm is at most 1."""
     models = scaled(stack([3], layer="dense"), 1.1)
     (before,) = matrices(models).values()
-    Clipper(models, 1.0).finish()
+    Clipper(models, Clipping(1.0, 1)).finish()
     (after,) = matrices(models).values()
     left, values, right = torch.linalg.svd(before, full_matrices=False)
     nearest = left @ values.clamp(max=1).diag() @ right
@@ -143,7 +143,7 @@ def test_a_dense_layer_loses_what_is_above_the_bound_and_nothing_else():
 def test_singular_values_of_a_convolution_that_are_far_below_the_bound_hardly_move():
     models = scaled(stack([3], layer="zero padding"), 1.1)
     (before,) = singular_values(models).values()
-    Clipper(models, 1.0).finish()
+    Clipper(models, Clipping(1.0, 1)).finish()
     (after,) = singular_values(models).values()
     low = before < 0.6
     assert low.sum() > 10
@@ -153,25 +153,48 @@ def test_singular_values_of_a_convolution_that_are_far_below_the_bound_hardly_mo
 def test_layers_below_the_bound_and_everything_that_is_no_layer_keep_their_bits():
     models = scaled(stack([0, 1]), 0.99)
     before, buffers = models.weights.clone(), {name: b.clone() for name, b in models.buffers.items()}
-    clipper = Clipper(models, 1.0)
+    clipper = Clipper(models, Clipping(1.0, 1))
     clipper.clip(slice(None))
     clipper.finish()
     assert torch.equal(models.weights, before)
     parameters = scaled(models, 1.1).parameters(models.weights)
     others = {name: p.clone() for name, p in parameters.items() if name not in spectral_norms(models)}
-    Clipper(models, 1.0).finish()
+    Clipper(models, Clipping(1.0, 1)).finish()
     assert all(torch.equal(parameters[name], value) for name, value in others.items())
     assert all(torch.equal(models.buffers[name], value) for name, value in buffers.items())
 
 
+TWO_SIDED = Clipping(1.0, 1, least=0.95)
+
+
+@pytest.mark.parametrize("factor", [0.3, 0.94, 1.1])
+@pytest.mark.parametrize("layer", ["zero padding", "stride 2", "1x1 stride 2"])
+def test_a_convolution_that_is_clipped_from_both_sides_ends_between_its_limits(layer, factor):
+    models = scaled(stack([0, 1], layer=layer), factor)
+    Clipper(models, TWO_SIDED).finish()
+    for member in range(2):
+        (values,) = singular_values(models, member).values()
+        assert 0.95 <= values[0] <= 1 + 1.01 * TOLERANCE
+
+
+def test_from_below_only_convolutions_are_clipped_and_only_below_the_limit():
+    dense, within = scaled(stack([0], layer="dense"), 0.3), scaled(stack([0, 1], layer="stride 2"), 0.96)
+    for models in (dense, within):
+        before = models.weights.clone()
+        clipper = Clipper(models, TWO_SIDED)
+        clipper.clip(slice(None))
+        clipper.finish()
+        assert torch.equal(models.weights, before)
+
+
 def test_each_model_of_a_stack_is_clipped_as_it_would_be_alone():
     both, alone = scaled(stack([0, 1]), 1.05), scaled(stack([1]), 1.05)
-    Clipper(both, 1.0).finish()
-    Clipper(alone, 1.0).finish()
+    Clipper(both, Clipping(1.0, 1)).finish()
+    Clipper(alone, Clipping(1.0, 1)).finish()
     torch.testing.assert_close(both.weights[1], alone.weights[0], rtol=1e-4, atol=1e-5)
     part = scaled(stack([0, 1]), 1.05)
     before = part.weights.clone()
-    Clipper(part, 1.0).clip([1])
+    Clipper(part, Clipping(1.0, 1)).clip([1])
     assert torch.equal(part.weights[0], before[0])
     assert not torch.equal(part.weights[1], before[1])
 

@@ -44,15 +44,17 @@ def test_confidence_is_finite_where_the_probability_rounds_to_one():
 
 def test_requests_are_means_over_sequences_and_their_standard_errors(axis, tmp_path):
     rows = [
-        {"request": request, "ft_auc": ft, "fr_auc": 70.0}
-        for request, values in ((1, (50, 54, 58)), (2, (60, 60, 60)))
-        for ft in values
+        {"set": which, "request": request, "ft_auc": ft, "fr_auc": 70.0}
+        for request, values in ((1, ((49, 51), (54, 54), (50, 66))), (2, ((60, 60), (60, 60), (60, 60))))
+        for which, runs in enumerate(values)
+        for ft in runs  # of one sequence: not independent of each other
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "requests.csv")
     panel = Panel("requests", "", ["amun", "amun_adaptive"], [[0], [0]], "difference")
     found = draw_requests(axis, panel, [[tmp_path / "requests.csv"]] * 2)
-    assert found["mean"].tolist() == [16, 10, 16, 10]
-    assert found["std"].tolist() == [4, 0, 4, 0]
+    assert found.value.tolist() == [20, 16, 12, 10, 10, 10] * 2
+    assert found["mean"].tolist() == [16, 16, 16, 10, 10, 10] * 2
+    np.testing.assert_allclose(found.error, ([4 / np.sqrt(3)] * 3 + [0] * 3) * 2)
     assert axis.get_legend_handles_labels()[1] == ["AMUN", "AMUN-A"]
 
 

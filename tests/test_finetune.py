@@ -78,7 +78,7 @@ def test_points_on_spheres_have_the_distance_of_the_adversarial_examples(made, t
     for o in range(2):
         label = (data.labels[data.train] + 1 + o) % 10
         image = (toy.pool(data)[data.train] + 0.3).clamp(0, 1).numpy()
-        write_arrays(tmp_path / f"{o}.h5", {"image": image, "label": label})
+        write_arrays(tmp_path / f"{o}.h5", {"image": image, "label": label, "distance": np.zeros(len(label))})
     far = tuned(made, tmp_path, adversarial=[tmp_path / f"{o}.h5" for o in range(2)])
     assert curve(far, "orig_advl") == curve(near, "orig_advl")
     assert curve(far, "adv") != curve(near, "adv")
