@@ -1,0 +1,56 @@
+"""How near Algorithm 1's adversarial examples lie, and what they cost, by how epsilon_init is chosen and how it goes on.
+
+`python benchmarks/distances.py`: a minute on a CPU. One network of the demo, 300 training images of digits, PGD-50.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+import yaml
+
+from amun_steps import stack as stacks
+from amun_steps.adversarial import Attack, Search, build_adversarial_set, choose_epsilon_init
+from amun_steps.data import dataset, load
+from amun_steps.device import device, images_on
+from amun_steps.fit import Augmentation, Member, Recipe, Samples, Schedule, fit
+
+QUICKSTART = yaml.safe_load((Path(__file__).parent.parent / "config" / "quickstart.yaml").read_text())
+
+
+def main() -> None:
+    """Train the network, search with each choice, and print a row of Markdown for each."""
+    with TemporaryDirectory() as folder:
+        source = dict(QUICKSTART["datasets"]["digits"])
+        dataset(source=source.pop("source"), parameters=source, output=Path(folder) / "dataset.h5")
+        data = load(Path(folder) / "dataset.h5")
+    images, labels = images_on(data, device()), torch.from_numpy(data.labels)
+    recipe = dict(QUICKSTART["training"]["scratch"])
+    schedule = Schedule(recipe.pop("learning_rate"), recipe.pop("step"), recipe.pop("factor"))
+    recipe = Recipe(**recipe | {"augmentation": Augmentation(**recipe["augmentation"])})
+    network = QUICKSTART["experiments"]["digits"]["network"] | {"shape": data.images.shape[1:], "classes": data.classes}
+    model = stacks.initialise(network, [0], device())
+    samples = Samples.among(data.train, labels)
+    fit(model, images, [Member(lambda _: [samples], schedule, seed=0)], recipe)
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        return model.logits(x[None])[0]
+
+    print("| `share` | `restart` | epsilon_init | median distance | mean distance | work, runs of the attack |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    pgd50 = Attack("pgd", {"steps": 50, "relative_step": 0.1, "restart": True}, Search(100, 0.01, 0.95))
+    x, y = images[:300], labels[:300].to(device())
+    for share in (0.95, 0.5, 0.2, 0.05):
+        for restart in (True, False):
+            parameters = pgd50.parameters | {"restart": restart}
+            attack = replace(pgd50, parameters=parameters, search=replace(pgd50.search, share=share))
+            start = choose_epsilon_init(forward, x[:100], y[:100], attack, range(100))
+            found = build_adversarial_set(forward, x, y, start, attack, range(300))
+            distance, work = found.distance, found.passes.double().mean() / 50
+            numbers = (start, distance.median(), distance.mean(), work)
+            print(f"| {share} | {str(restart).lower()} | " + " | ".join(f"{number:.2f}" for number in numbers) + " |")
+
+
+if __name__ == "__main__":
+    main()
