@@ -14,7 +14,7 @@ from amun_steps.finetune import on_sphere, other_labels
 from amun_steps.subsets import load_requests, requests
 
 
-@pytest.mark.parametrize(("fraction", "size"), [(0.02, 20), (0.2, 200)])
+@pytest.mark.parametrize(("fraction", "size"), [(0.02, 20), (0.15, 150)])
 def test_requests_are_disjoint_subsets_of_the_training_set_of_the_asked_size(tmp_path, fraction, size):
     train = np.arange(1200) % 6 > 0
     write_arrays(tmp_path / "dataset.h5", {"labels": np.zeros(1200, np.int16), "train": train})

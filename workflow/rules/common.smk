@@ -140,8 +140,10 @@ NOW = tempfile.NamedTemporaryFile(prefix="newer-than-a-stale-view-")
 
 
 def stale(view):
-    """Input that is newer than a view which shows something else, or half of it; none where it shows what it should."""
-    return [] if Path(view.marker).is_file() else [NOW.name]
+    """Input that is newer than a view of which files are there but which shows something else, or only half of it; none
+    where it shows what it should."""
+    path = Path(view.path)
+    return [NOW.name] if any(path.parent.glob(f"{path.stem}.*")) and not Path(view.marker).is_file() else []
 
 
 def not_made(dag):
