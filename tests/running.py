@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,22 @@ def snakemake(where: Path, *arguments: str) -> str:
     done = subprocess.run(command, cwd=where, env=environment(), text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def start(where: Path, *arguments: str, stdout=subprocess.PIPE) -> subprocess.Popen:
+    """Snakemake as in a shell's foreground: with its jobs in a process group of its own that Ctrl-C reaches, also where
+    the tests run in a background that ignores it; stdout and stderr are one."""
+    command = [sys.executable, "-m", "snakemake", "--configfile", CONFIG, *arguments]
+    return subprocess.Popen(
+        command,
+        cwd=where,
+        env=environment(),
+        text=True,
+        stdout=stdout,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def planned(where: Path) -> dict[str, int]:

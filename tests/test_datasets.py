@@ -359,7 +359,9 @@ def test_the_command_line_says_only_what_is_wrong_and_leaves_nothing(tmp_path):
     command += ["--parameters", json.dumps({"folder": str(tmp_path)}), "--output", str(tmp_path / "out" / "dataset.h5")]
     done = subprocess.run(command, cwd=REPOSITORY, text=True, capture_output=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == f"{tmp_path / 'cifar-10-python.tar.gz'}: corrupt or partial (14 bytes): delete it\n"
+    *said, error = done.stderr.splitlines()
+    assert error == f"{tmp_path / 'cifar-10-python.tar.gz'}: corrupt or partial (14 bytes): delete it"
+    assert all(re.match(r"\d\d:\d\d:\d\d (amun_steps\.data\.dataset makes|with) ", line) for line in said)
     assert done.stdout == ""
     assert list((tmp_path / "out").iterdir()) == []
 

@@ -8,23 +8,15 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from running import CONFIG, SLURM, clone, environment, no_slurm, planned, snakemake, views
+from running import CONFIG, SLURM, clone, no_slurm, planned, snakemake, start, store, views
 
 REASON = no_slurm()
 KILLS = int(os.environ.get("KILLS", "6"))
 TARGETS = ("results/tables/table1.csv", "results/runs/digits.csv", "results/figures/fig2.pdf", "results/claims.csv")
-
-
-def start(where: Path, *arguments: str) -> subprocess.Popen:
-    """Snakemake in a session of its own, as a terminal gives one to it and its jobs."""
-    command = [sys.executable, "-m", "snakemake", "--configfile", CONFIG, *arguments]
-    with open(where / "said.txt", "w") as said:
-        return subprocess.Popen(command, cwd=where, env=environment(), stdout=said, stderr=said, start_new_session=True)
 
 
 def until_killed(where: Path, dice: random.Random, number: int, *arguments: str) -> bool:
@@ -32,12 +24,13 @@ def until_killed(where: Path, dice: random.Random, number: int, *arguments: str)
 
     kill -9 and Ctrl-C's signal in turn. Fails where it ends with exit code 0 and without its targets.
     """
-    running = start(where, *arguments)
+    with open(where / "said.txt", "w") as said:
+        running = start(where, *arguments, stdout=said)
     try:
         running.wait(timeout=dice.uniform(3, 15))
     except subprocess.TimeoutExpired:
         os.killpg(running.pid, signal.SIGKILL if number % 2 else signal.SIGINT)
-        running.wait(timeout=120)
+        running.wait(timeout=300)
     if running.returncode == 0:
         there = [path for path in TARGETS if (where / path).is_file()]
         assert there == [*TARGETS], (where / "said.txt").read_text()
@@ -57,27 +50,19 @@ def killed(where: Path, kills: int, seed: int, *arguments: str) -> int:
     return ended
 
 
-def store(where: Path, *arguments: str) -> str:
-    """What a command of `amun_steps.store` prints. Fails when it fails."""
-    command = [sys.executable, "-m", "amun_steps.store", *arguments]
-    done = subprocess.run(command, cwd=where, env=environment(), text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 def check_whole(where: Path, expected: dict[str, bytes]) -> None:
     """All views are what they are without any kill, every artifact is whole, and what killed jobs left can be found."""
     assert planned(where) == {}
     assert views(where) == expected
-    store(where, "verify")
+    assert store(where, "verify")[0] == 0
     left = [path for path in (where / "results").rglob(".*") if path.suffix != ".snakemake_timestamp"]
     left = [path for path in left if not path.name.startswith((".table", ".fig", ".digits-", ".claims"))]
     long_ago = time.time() - 7200
     for path in [p for folder in left for p in (folder, *folder.rglob("*"))]:
         os.utime(path, (long_ago, long_ago))
-    store(where, "gc", CONFIG, "--delete")
+    assert store(where, "gc", CONFIG, "--delete")[0] == 0
     assert [path for path in left if path.exists()] == []
-    store(where, "verify")
+    assert store(where, "verify")[0] == 0
     assert planned(where) == {}
 
 
@@ -107,8 +92,7 @@ def test_a_run_that_was_not_looked_at_to_its_end_fails(finished, tmp_path):
     shutil.copytree(finished, where, symlinks=True)
     (where / "results" / "tables" / "table1.csv").unlink()
     running = start(where, "--cores", "1", "--forcerun", "inclusion", "--", "results/tables/table1.csv")
-    running.wait(timeout=120)
-    said = (where / "said.txt").read_text()
+    said, _ = running.communicate(timeout=300)
     if (where / "results" / "tables" / "table1.csv").is_file():
         assert running.returncode == 0, said
     else:

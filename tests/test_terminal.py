@@ -2,13 +2,11 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from running import CONFIG, clone
+from running import clone, start
 
 GO_ON = "the same command goes on from there."
 
@@ -24,14 +22,6 @@ def break_step(path: Path, function: str, body: str) -> None:
     start = text.index(f"def {function}(")
     end = text.index('"""\n', text.index('"""', start) + 3) + 4
     path.write_text(text[:end] + f"    {body}\n" + text[end:])
-
-
-def start(where: Path, *arguments: str) -> subprocess.Popen:
-    """Snakemake in a process group of its own, as in a shell's foreground, with its stdout and stderr in one pipe."""
-    command = [sys.executable, "-m", "snakemake", "--configfile", CONFIG, *arguments]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
-    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen(command, cwd=where, env=environment, start_new_session=True, **pipe)
 
 
 def fail(where: Path, *arguments: str) -> str:
