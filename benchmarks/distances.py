@@ -1,4 +1,4 @@
-"""How near the adversarial examples of Algorithm 1 lie, and what they cost, by the choice of epsilon_init and `restart`.
+"""How near the examples of Algorithm 1 lie, and what they cost, by the choice of epsilon_init and `restart`.
 
 `python benchmarks/distances.py`: a minute on a CPU. One network of the demo, 300 training images of digits, PGD-50.
 """
