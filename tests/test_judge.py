@@ -40,13 +40,13 @@ def test_each_metric_compares_the_two_sets_that_it_is_named_for():
 
 
 def test_the_share_at_a_false_positive_rate_is_of_the_forget_set_against_the_test_set():
-    """Of 1,000 test samples 1 scores 9, 9 score 5 and the rest 0; of D_F a quarter each scores 10, 6, 3 and 0."""
-    membership = np.r_[10.0, np.repeat([10.0, 6.0, 3.0, 0.0], 25), 9.0, [5.0] * 9, [0.0] * 990]
+    """Of 1,000 test samples 1 scores 9, 9 score 5, 90 score 4, the rest 0; of D_F a quarter each 10, 7, 4.5 and 1."""
+    membership = np.r_[10.0, np.repeat([10.0, 7.0, 4.5, 1.0], 25), 9.0, [5.0] * 9, [4.0] * 90, [0.0] * 900]
     train, remain = np.arange(1101) < 101, np.arange(1101) < 1
     judge = Judge(np.ones(1101), np.zeros(1101, dtype=int), train, SIGNAL, 2.0)
     found = judge.metrics(np.zeros((1101, 2)), membership, train & ~remain)
     assert found["tpr_at_0.1_fpr"] == 50  # above 5: one of 1,000 is
-    assert found["tpr_at_1_fpr"] == 75  # above 0: ten of them are
+    assert found["tpr_at_1_fpr"] == 75  # above 4: ten of them are
 
 
 def test_membership_is_by_the_judge_s_own_signal_and_gamma():
