@@ -348,7 +348,7 @@ MUTANTS = [
         "amun_steps/clipping.py",
         "test_clipping.py",
         ("(norms - bound)", "norms", "the norm is brought to the bound, not to 0"),
-        ("sum(dim=1)\n    moved", "sum(dim=1) / 2\n    moved", "a step is just long enough"),
+        ("sum(dim=1)\n    moved", "sum(dim=1) * 2\n    moved", "a step is just long enough"),
         ("norms < least) & (norms > 0)", "norms < 0) & (norms > 0)", "two-sided: from below as well"),
         ("dim() == 4 else 0.0", "dim() >= 2 else 0.0", "from below only convolutions"),
     ),
@@ -375,8 +375,8 @@ MUTANTS = [
         ("penalty(own, epoch / recipe.epochs)", "penalty(own, (epoch + 1) / recipe.epochs)", "it starts at 2 alpha"),
         ('recipe.precision == "bfloat16"', "False", "the precision is the recipe's"),
         ("velocity.mul_(momentum)", "velocity.mul_(0)", "SGD with momentum"),
-        ("-self.sign", "self.sign", "-a has the loss negated"),
     ),
+    *_of("amun_steps/fit.py", "test_methods.py", ("-self.sign", "self.sign", "-a has the loss negated")),
     *_of(
         "amun_steps/fit.py",
         "test_clipping.py",

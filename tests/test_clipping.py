@@ -232,3 +232,5 @@ def test_clipping_goes_on_while_a_model_is_trained():
     for models, every in ((often, 2), (never, 1000)):
         fit(models, pool, [member], recipe(epochs=2), clipping=Clipping(0.7, every))
     assert (often.weights - never.weights).norm() > 1e-3 * often.weights.norm()
+    for models in (often, never):
+        assert all(norm.item() <= 0.7 * (1 + 1.01 * TOLERANCE) for norm in spectral_norms(models).values())

@@ -203,6 +203,13 @@ def test_a_summary_has_mean_std_and_count_of_the_runs_that_did_not_diverge(colle
     assert math.isnan(summary.random10_average_gap_mean["retrained"])
 
 
+def test_a_mean_is_no_median():
+    runs = pd.DataFrame([run("ft", "random10", [value, 98, 88, 52, 14]) for value in (90, 91, 98)])
+    summary = summarise(runs.assign(average_gap_ft_auc=runs.unlearn_accuracy / 10), replace(ONE, rows=ONE.rows[1:2]))
+    assert summary.random10_unlearn_accuracy_mean.item() == 93
+    assert summary.random10_average_gap_mean.item() == pytest.approx(9.3)
+
+
 def test_a_table_with_mis_shows_mis_and_its_gap_and_says_what_tuning_saw(collected):
     layout = replace(LAYOUT, mia="mis", metrics=[*GAP_METRICS, "mis", "average_gap"])
     summary = summarise(collected, layout).set_index("method")
