@@ -129,7 +129,7 @@ rule report:
         trained=shlex.quote(
             json.dumps([{"title": t, "panels": p.panels, "inputs": list(p.files)} for t, p in TRAINING])
         ),
-        store=STORE,
+        store=lambda wildcards: STORE,
         config=shlex.quote(json.dumps(config)),  # as it is after all --configfile and --config
     shell:
         "python -m amun_steps.report --tables {input.tables} --figures {input.figures} --captions {params.captions}"
