@@ -29,7 +29,7 @@ fashion: $(VENV)/.installed
 	@cat results/tables/table1.md results/tables/table2.md
 
 plan: $(VENV)/.installed
-	@$(BIN)/python -m amun_steps.plan $(CONFIG)
+	@$(BIN)/amun plan $(CONFIG)
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest

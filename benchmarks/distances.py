@@ -10,11 +10,12 @@ from tempfile import TemporaryDirectory
 import torch
 import yaml
 
-from amun_steps import stack as stacks
-from amun_steps.adversarial import Attack, Search, build_adversarial_set, choose_epsilon_init
-from amun_steps.data import dataset, load
-from amun_steps.device import device, images_on
-from amun_steps.fit import Augmentation, Member, Recipe, Samples, Schedule, fit
+from amun_steps.steps.adversarial import Attack, Search, build_adversarial_set, choose_epsilon_init
+from amun_steps.steps.dataset import dataset
+from amun_steps.training import stack as stacks
+from amun_steps.training.data import load
+from amun_steps.training.device import device, images_on
+from amun_steps.training.fit import Augmentation, Member, Recipe, Samples, Schedule, fit
 
 QUICKSTART = yaml.safe_load((Path(__file__).parent.parent / "config" / "quickstart.yaml").read_text())
 

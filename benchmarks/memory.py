@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from amun_steps.data import Parts, write_arrays
-from amun_steps.steps import read_receipt
+from amun_steps.store.arrays import Parts, write_arrays
+from amun_steps.store.step import read_receipt
 
 MODELS, SAMPLES, CLASSES, TEST, REFERENCES = 27, 110_000, 200, 1_000, 8
 NAMES = dict.fromkeys(("experiment", "dataset", "architecture", "method", "access", "forget", "address"), "random")
@@ -41,7 +41,7 @@ def main() -> None:
             "runs": where / "runs.csv",
         }
         words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
-        subprocess.run([sys.executable, "-m", "amun_steps.score", *words], check=True)
+        subprocess.run([sys.executable, "-m", "amun_steps.steps.score", *words], check=True)
         receipt = read_receipt(where / "scores.h5")
         whole = 4 * MODELS * SAMPLES * CLASSES / 1e9
         print(

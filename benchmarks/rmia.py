@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from amun_steps.mia import rmia
+from amun_steps.judging import rmia
 
 
 def all_pairs(target: np.ndarray, prior: np.ndarray, gamma: float) -> np.ndarray:

@@ -49,7 +49,7 @@ PAPER = "test_paper.py"
 
 MUTANTS = [
     *_of(
-        "amun_steps/judge.py",
+        "amun_steps/judging/judge.py",
         JUDGE,
         ('"ft_auc": auc(in_forget, in_test)', '"ft_auc": auc(in_forget, in_remain)', "FT compares with the test set"),
         ('"fr_auc": auc(in_remain, in_forget)', '"fr_auc": auc(in_forget, in_remain)', "D_R is FR's positive class"),
@@ -65,7 +65,7 @@ MUTANTS = [
         ('rmia.prior(file["signals"][:])', 'rmia.prior(file["signals"][:1])', "the prior is over all references"),
     ),
     *_of(
-        "amun_steps/metrics.py",
+        "amun_steps/judging/metrics.py",
         "test_metrics.py",
         ("argmax(axis=-1)", "argmin(axis=-1)", "a prediction is the largest logit"),
         ('("left", "right")', '("left", "left")', "ties count a half, not nothing"),
@@ -81,7 +81,7 @@ MUTANTS = [
         ("np.isfinite(logits).all()", "np.isfinite(logits[index]).all()", "it is the model that diverged"),
     ),
     *_of(
-        "amun_steps/mia/rmia.py",
+        "amun_steps/judging/rmia.py",
         "test_rmia.py",
         ("reference_signals.mean(axis=0)", "np.median(reference_signals, axis=0)", "Pr(x) is a mean"),
         ("dtype=np.float64) / temperature", "dtype=np.float64) * temperature", "logits are divided by T"),
@@ -97,13 +97,13 @@ MUTANTS = [
         ("np.where(r > 0, np.count_nonzero(r == 0), 0)", "0", "a positive ratio is above a ratio of zero"),
     ),
     *_of(
-        "amun_steps/mia/rmia.py",
+        "amun_steps/judging/rmia.py",
         f"{JUDGE}::test_on_gaussian_models_auc_and_scores_are_what_theory_gives",
         ("    for row in np.ndindex", "    ratios = ratios * prior\n    for row in np.ndindex", "no hardness"),
         ("return reference_signals.mean(axis=0)", "return reference_signals.max(axis=0)", "a mean of IN and OUT"),
     ),
     *_of(
-        "amun_steps/mia/mis.py",
+        "amun_steps/judging/mis.py",
         "test_mis.py",
         ("np.repeat([1, 0]", "np.repeat([0, 1]", "members are class 1"),
         ("C=3", "C=1", "the literature's SVM has C = 3"),
@@ -118,7 +118,7 @@ MUTANTS = [
         ("generator.choice(test, size, replace=False)", "generator.choice(remain, size)", "non-members are unseen"),
     ),
     *_of(
-        "amun_steps/score.py",
+        "amun_steps/steps/score.py",
         JUDGE,
         ("np.flatnonzero(train & ~forget)", "np.flatnonzero(train)", "MIS's members are D_R, without D_F"),
         ("load_judge(dataset, signals, signal, gamma)", "load_judge(dataset, signals, signal, 1.0)", "gamma ignored"),
@@ -128,7 +128,7 @@ MUTANTS = [
         ("100 * _ties(scored)", "_ties(scored)", "in percent"),
     ),
     *_of(
-        "amun_steps/tune.py",
+        "amun_steps/steps/tune.py",
         f"{JUDGE}::test_a_trial_is_measured_on_tuning_s_set_against_its_own_retrained_models",
         ("load_judge(dataset, signals, signal, gamma)", "load_judge(dataset, signals, signal, 1.0)", "gamma ignored"),
         ("tuning = len(unlearner.forget) - 1", "tuning = 0", "tuning does not look at a reported set"),
@@ -136,19 +136,19 @@ MUTANTS = [
         ('(*GAP_METRICS, "ft_auc")', '(*GAP_METRICS, "rt_auc")', "the criterion's attack is FT AUC"),
     ),
     *_of(
-        "amun_steps/grid.py",
+        "amun_steps/steps/choose.py",
         AS_TUNED,
         ("np.nanargmin(gaps)", "np.nanargmax(gaps)", "the least gap wins"),
         ("len(on)).mean(axis=1)", "len(on)).min(axis=1)", "a choice's gap is its mean over originals"),
         ("reshape(len(everything), len(on))", "reshape(len(on), -1).T", "each gap is its own choice's"),
     ),
     *_of(
-        "amun_steps/signals.py",
+        "amun_steps/steps/signals.py",
         "test_steps.py::test_signals_are_those_of_the_models_one_by_one",
         ("data.labels, **signal)", "data.labels)", "the signal's parameters are the config's, not the defaults"),
     ),
     *_of(
-        "amun_steps/train.py",
+        "amun_steps/steps/train.py",
         "test_train.py",
         ("[data.train] * count", "[data.train | True] * count", "originals never see the test set"),
         (" & ~load_forget(forget, data.train)[set]", "", "retrained models never see D_F"),
@@ -161,25 +161,25 @@ MUTANTS = [
         ("training.schedule, seed)", "type(training.schedule)(0.01), seed)", "the schedule is the recipe's"),
     ),
     *_of(
-        "amun_steps/subsets.py",
+        "amun_steps/steps/subsets.py",
         "test_steps.py::test_forget_sets_are_random_subsets_of_the_training_set_of_the_asked_size",
         ("members, size, replace=False", "members, size, replace=True", "a set has no sample twice"),
         ('"forget", name, which)', '"forget", name)', "forget sets are drawn independently"),
         ("chosen[row, generator.choice(members,", "chosen[row, generator.choice(len(train),", "D_F is part of D"),
     ),
     *_of(
-        "amun_steps/subsets.py",
+        "amun_steps/steps/subsets.py",
         "test_ablations.py::test_requests_are_disjoint_subsets_of_the_training_set_of_the_asked_size",
         ("requests * size, replace=False", "requests * size, replace=True", "requests are disjoint"),
     ),
     *_of(
-        "amun_steps/subsets.py",
+        "amun_steps/steps/subsets.py",
         "test_steps.py::test_each_sample_is_in_exactly_half_of_the_reference_models",
         ("< references // 2", "<= references // 2", "each sample is in exactly half"),
         (".argsort(axis=0).argsort(axis=0)", ".argsort(axis=1).argsort(axis=1)", "half of the models, not of samples"),
     ),
     *_of(
-        "amun_steps/unlearn.py",
+        "amun_steps/steps/unlearn.py",
         "test_steps.py",
         ("(run.original + 1 + run.run", "(run.original + run.run", "transferred D_A is another original's"),
         ("torch.from_numpy(label), augment=False)", "torch.from_numpy(label))", "D_A is not augmented"),
@@ -191,12 +191,12 @@ MUTANTS = [
         ("model=self.originals[[original]]", "model=self.originals[[0]]", "theta_o is the model that forgets"),
     ),
     *_of(
-        "amun_steps/unlearn.py",
+        "amun_steps/steps/unlearn.py",
         f"{JUDGE}::test_a_trial_is_measured_on_tuning_s_set_against_its_own_retrained_models",
         ("[[r.original for r in part]]", "[[0 for r in part]]", "a run begins at its own original"),
     ),
     *_of(
-        "amun_steps/continuous.py",
+        "amun_steps/steps/continuous.py",
         "test_continuous.py",
         ("~requests[: k + 1].any(axis=0)", "~requests[k]", "what was forgotten does not come back"),
         ("= remaining(data.train, asked[s], k) if", "= data.train & ~forget if", "forgotten is forgotten"),
@@ -210,7 +210,7 @@ MUTANTS = [
         ("label, augment=False)", "label)", "D_A is not augmented"),
     ),
     *_of(
-        "amun_steps/finetune.py",
+        "amun_steps/steps/finetune.py",
         "test_finetune.py",
         ('"adv_rs": (x_adv + len(x), wrong)', '"adv_rs": (x_adv, other)', "D_ARS = (x', y_adv)"),
         ('"adv_rl": (x_adv, other)', '"adv_rl": (x, labels[x])', "D_ARL = (x_adv, y')"),
@@ -225,7 +225,7 @@ MUTANTS = [
         ("load_adversarial(adversarial[original], np", "load_adversarial(adversarial[0], np", "another's D_A"),
     ),
     *_of(
-        "amun_steps/finetune.py",
+        "amun_steps/steps/finetune.py",
         "test_ablations.py::test_points_on_the_sphere_have_the_distance_and_no_preferred_direction"
         " test_ablations.py::test_other_labels_are_neither_the_label_nor_the_wrong_one",
         ("distance.view(-1, 1, 1, 1) * direction", "direction", "the sphere's radius is delta"),
@@ -233,7 +233,7 @@ MUTANTS = [
         ("= scores[each, wrong] = -1", "= -1", "y' is not y_adv either"),
     ),
     *_of(
-        "amun_steps/adversarial.py",
+        "amun_steps/steps/adversarial.py",
         "test_adversarial.py",
         ("model.logits(x[None])[0]", "model.logits(x[None], train=True)[0]", "attacked as it is used"),
         ("math.ceil(attack.search.share * len(ladder)) - 1", "0", "epsilon_init is enough for 95%"),
@@ -241,7 +241,7 @@ MUTANTS = [
         ("stacks.load([originals], where)[[original]]", "stacks.load([originals], where)[[0]]", "the asked original"),
     ),
     *_of(
-        "amun_steps/adversarial.py",
+        "amun_steps/steps/adversarial.py",
         "test_continuous.py",
         ('file["image"][:][rows]', 'file["image"][:][: len(rows)]', "D_A's rows are D_F's"),
         ('file["label"][:][rows]', 'file["label"][:][: len(rows)]', "and so are its labels"),
@@ -334,7 +334,7 @@ MUTANTS = [
         ("mask=salun.saliency_mask(request, mask_ratio)", "mask=None", "only salient weights move"),
     ),
     *_of(
-        "amun_steps/trades.py",
+        "amun_steps/training/trades.py",
         "test_trades.py",
         ("self.beta * robust", "robust", "the robust term's weight is beta"),
         ("+ self.step_size * ascent.sign()", "- self.step_size * ascent.sign()", "the inner problem is a maximum"),
@@ -345,7 +345,7 @@ MUTANTS = [
         ("network(images, train=False).softmax(dim=-1)", "network(images).softmax(dim=-1).detach()", "target in eval"),
     ),
     *_of(
-        "amun_steps/clipping.py",
+        "amun_steps/training/clipping.py",
         "test_clipping.py",
         ("(norms - bound)", "norms", "the norm is brought to the bound, not to 0"),
         ("sum(dim=1)\n    moved", "sum(dim=1) * 2\n    moved", "a step is just long enough"),
@@ -353,7 +353,7 @@ MUTANTS = [
         ("dim() == 4 else 0.0", "dim() >= 2 else 0.0", "from below only convolutions"),
     ),
     *_of(
-        "amun_steps/fit.py",
+        "amun_steps/training/fit.py",
         "test_fit.py",
         ("self.factor ** (epoch // self.step)", "self.factor ** ((epoch + 1) // self.step)", "after `step` epochs"),
         ("gradient.add(weights, alpha=weight_decay)", "gradient", "weight decay"),
@@ -376,15 +376,15 @@ MUTANTS = [
         ('recipe.precision == "bfloat16"', "False", "the precision is the recipe's"),
         ("velocity.mul_(momentum)", "velocity.mul_(0)", "SGD with momentum"),
     ),
-    *_of("amun_steps/fit.py", "test_methods.py", ("-self.sign", "self.sign", "-a has the loss negated")),
+    *_of("amun_steps/training/fit.py", "test_methods.py", ("-self.sign", "self.sign", "-a has the loss negated")),
     *_of(
-        "amun_steps/fit.py",
+        "amun_steps/training/fit.py",
         "test_clipping.py",
         ("if clipper and epoch == recipe.epochs - 1:", "if False:", "a training ends within the bound"),
         ("            if due:\n", "            if False:\n", "clipping is a part of training"),
     ),
     *_of(
-        "amun_steps/stack.py",
+        "amun_steps/training/stack.py",
         "test_fit.py::test_a_stack_predicts_what_its_modules_predict",
         ("self.module.train(train)", "self.module.train(True)", "predictions are in evaluation mode"),
     ),
@@ -408,12 +408,12 @@ MUTANTS = [
         ("stratify=digits.target", "stratify=None", "the split is stratified"),
     ),
     *_of(
-        "amun_steps/device.py",
+        "amun_steps/training/device.py",
         JUDGE,
         ("/ 255", "/ 250", "images are in [0, 1]"),
     ),
     *_of(
-        "amun_steps/runs.py",
+        "amun_steps/views/runs.py",
         "test_runs.py",
         ("[list(NUMBERS)].mean()", "[list(NUMBERS)].max()", "the aim is the retrained models' mean"),
         ("[*GAP_METRICS, mia]", '[*GAP_METRICS, "ft_auc"]', "the gap with MIS is with MIS"),
@@ -421,7 +421,7 @@ MUTANTS = [
         ("average_gap(runs[columns].to_numpy(), ", "average_gap(runs[columns].to_numpy()[::-1], ", "own gap"),
     ),
     *_of(
-        "amun_steps/tables.py",
+        "amun_steps/views/tables.py",
         TABLES,
         ("values.std(ddof=1)", "values.std(ddof=0)", "the std is the sample's"),
         ("values.mean(),", "values.median(),", "a table shows means"),
@@ -433,7 +433,7 @@ MUTANTS = [
         ('float(f"{gap:.2f}")', 'float(f"{gap:.1f}")', "ties are those in print"),
     ),
     *_of(
-        "amun_steps/claims.py",
+        "amun_steps/views/claims.py",
         "test_claims.py",
         ("prior.idxmin()", "prior.idxmax()", "the best prior method"),
         (" / np.sqrt(means.count())", "", "a standard error, not a deviation"),
@@ -450,7 +450,7 @@ MUTANTS = [
         ("last[list(SUBSTITUTES)].idxmax()", "last[list(SUBSTITUTES)].idxmin()", "the best substitute"),
     ),
     *_of(
-        "amun_steps/figures.py",
+        "amun_steps/views/figures.py",
         "test_figures.py",
         ("rows.fr_auc - rows.ft_auc", "rows.ft_auc - rows.fr_auc", "FR AUC - FT AUC"),
         ("100 * counts / counts.sum()", "100 * counts / counts.max()", "a share of all samples"),
@@ -464,7 +464,7 @@ MUTANTS = [
         ("by_request.sem()", "by_request.std()", "the error of a mean over sequences"),
     ),
     *_of(
-        "amun_steps/theorem.py",
+        "amun_steps/views/theorem.py",
         "test_theorem.py",
         ("2 / beta * (lipschitz * delta - c)", "1 / beta * (lipschitz * delta - c)", "the factor is 2 / beta"),
         ("original - gradient(original, *more)", "original + gradient(original, *more)", "a step of descent"),
@@ -475,7 +475,7 @@ MUTANTS = [
         ("train(points[kept], labels[kept])", "train(points, labels)", "theta_u never saw the sample"),
     ),
     *_of(
-        "amun_steps/experiment.py",
+        "amun_steps/plan/experiment.py",
         "test_experiment.py",
         ('_training(plan, name, "retrained")', '_training(plan, name, "originals")', "retrained's own recipe"),
         ('_training(plan, name, "references")', '_training(plan, name, "originals")', "references' own recipe"),

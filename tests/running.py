@@ -63,8 +63,8 @@ def planned(where: Path) -> dict[str, int]:
 
 
 def store(where: Path, *arguments: str) -> tuple[int, str]:
-    """`python -m amun_steps.store ...` in a clone: its exit code and what it prints."""
-    command = [sys.executable, "-m", "amun_steps.store", *arguments]
+    """`amun store ...` in a clone: its exit code and what it prints."""
+    command = [sys.executable, "-m", "amun_steps", "store", *arguments]
     done = subprocess.run(command, cwd=where, text=True, capture_output=True, check=False)
     return done.returncode, done.stdout + done.stderr
 

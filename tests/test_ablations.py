@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy import images
 
-from amun_steps.data import write_arrays
-from amun_steps.finetune import on_sphere, other_labels
-from amun_steps.subsets import load_requests, requests
+from amun_steps.steps.finetune import on_sphere, other_labels
+from amun_steps.steps.subsets import load_requests, requests
+from amun_steps.store.arrays import write_arrays
 
 
 @pytest.mark.parametrize(("fraction", "size"), [(0.02, 20), (0.15, 150)])

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from running import CONFIG, edit, planned, snakemake, store, views
 
-from amun_steps import adopt, train
-from amun_steps.experiment import Stage
+from amun_steps.plan import adopt
+from amun_steps.plan.experiment import Stage
+from amun_steps.steps import train
 
 RECIPE = {
     "epochs": 4,
@@ -32,7 +33,7 @@ RECORDED = TRAINING | {
 }
 
 
-UNTOUCHED = ("amun_steps.adversarial.adversarial", "amun_steps.signals.signals")
+UNTOUCHED = ("amun_steps.steps.adversarial.adversarial", "amun_steps.steps.signals.signals")
 """Steps whose code is not that of fit.py, so that only the addresses of what they read change with it."""
 
 
@@ -63,7 +64,7 @@ def test_a_refactoring_is_adopted_but_not_a_file_whose_bytes_changed(copy):
     before, old = shown(copy, names), receipts(copy)
     (broken,) = (copy / path for path in old if "/ft-with_remain" in path and path.endswith("part0of2.csv"))
     edit(
-        copy / "amun_steps" / "fit.py",
+        copy / "amun_steps" / "training" / "fit.py",
         "    compile: bool = False\n",
         "    compile: bool = False\n    unused: int = 0\n",
     )
@@ -121,7 +122,7 @@ def test_a_refactoring_is_adopted_but_not_a_file_whose_bytes_changed(copy):
 
 
 def test_other_numbers_are_not_adopted_nor_what_builds_on_them(copy):
-    edit(copy / "amun_steps" / "fit.py", "velocity.mul_(momentum)", "velocity.mul_(momentum * 0.99)")
+    edit(copy / "amun_steps" / "training" / "fit.py", "velocity.mul_(momentum)", "velocity.mul_(momentum * 0.99)")
     locks = copy / ".snakemake" / "locks"
     locks.mkdir()
     (locks / "0.input.lock").write_text("results/store/file\n")
@@ -164,7 +165,7 @@ def without(record: dict, key: str) -> dict:
 )
 def test_only_a_stage_of_the_same_parameters_is_a_candidate(recorded, same):
     training = TRAINING | {"recipe": RECIPE | {"precision": "bfloat16"}}
-    stage = Stage("references", "net", {"training": training}, ["amun_steps.train"])
+    stage = Stage("references", "net", {"training": training}, ["amun_steps.steps.train"])
     before = {"training": RECORDED, "members": [0, 1], "stack": 2} | recorded
     assert adopt._same_parameters(stage, before, train.references) is same
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 from toy import images
 
-from amun_steps import stack as stacks
-from amun_steps.adversarial import (
+from amun_steps.attacks import log_odds_against, pgd
+from amun_steps.steps.adversarial import (
     Attack,
     Search,
     adversarial,
@@ -22,8 +22,8 @@ from amun_steps.adversarial import (
     choose_epsilon_init,
     load_adversarial,
 )
-from amun_steps.attacks import log_odds_against, pgd
-from amun_steps.data import write_arrays
+from amun_steps.store.arrays import write_arrays
+from amun_steps.training import stack as stacks
 
 FFGSM = Attack("ffgsm", {"rounds": 3, "noise": 0.1}, Search(100, 0.02, 0.95))
 PGD50 = Attack("pgd", {"steps": 50, "relative_step": 0.1, "restart": True}, Search(100, 0.001, 0.95))

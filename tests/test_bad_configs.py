@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from amun_steps import grid, views
-from amun_steps.config import LOADER, ConfigError, read
-from amun_steps.experiment import try_networks
+from amun_steps.plan import views
+from amun_steps.plan.config import LOADER, ConfigError, read
+from amun_steps.plan.experiment import try_networks
+from amun_steps.steps import choose as grid
 
 REPOSITORY = Path(__file__).parent.parent
 CONFIGS = ("tests/tiny.yaml", "config/quickstart.yaml", "config/fashion.yaml", "config/config.yaml")

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from amun_steps import stack
-from amun_steps.data import load, load_labels, write_arrays
-from amun_steps.judge import load_judge
-from amun_steps.steps import InputError
-from amun_steps.subsets import load_forget, load_inclusion, load_requests
-from amun_steps.unlearn import load_choice
+from amun_steps.judging.judge import load_judge
+from amun_steps.steps.subsets import load_forget, load_inclusion, load_requests
+from amun_steps.steps.unlearn import load_choice
+from amun_steps.store.arrays import write_arrays
+from amun_steps.store.step import InputError
+from amun_steps.training import stack
+from amun_steps.training.data import load, load_labels
 
 CPU = torch.device("cpu")
 NETWORK = {"name": "vgg", "stages": [[2]], "shape": [1, 4, 4], "classes": 2}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from amun_steps.claims import claims, of_clipped, of_figure, of_fine_tuning, of_requests, of_runs
+from amun_steps.views.claims import claims, of_clipped, of_figure, of_fine_tuning, of_requests, of_runs
 
 
 def run(method, gap, access="with_remain", ft_auc=50.0, which=0) -> dict:

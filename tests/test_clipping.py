@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from toy import CPU, recipe
 
-from amun_steps import checkpoint
-from amun_steps.clipping import TOLERANCE, Clipper, Clipping, spectral_norms
-from amun_steps.fit import Member, Samples, Schedule, fit
-from amun_steps.stack import Stack, initialise
+from amun_steps.training import checkpoint
+from amun_steps.training.clipping import TOLERANCE, Clipper, Clipping, spectral_norms
+from amun_steps.training.fit import Member, Samples, Schedule, fit
+from amun_steps.training.stack import Stack, initialise
 
 SHAPE = (3, 4, 4)
 LAYERS = {

@@ -13,10 +13,10 @@ import pytest
 import yaml
 from running import clone
 
-from amun_steps import config as config_module
-from amun_steps import views
-from amun_steps.config import ConfigError, _function
-from amun_steps.experiment import try_networks
+from amun_steps.plan import config as config_module
+from amun_steps.plan import views
+from amun_steps.plan.config import ConfigError, _function
+from amun_steps.plan.experiment import try_networks
 
 REPOSITORY = Path(__file__).parent.parent
 GOOD = yaml.safe_load((REPOSITORY / "tests" / "tiny.yaml").read_text())

@@ -10,13 +10,13 @@ import pytest
 import torch
 import toy
 
-from amun_steps import stack as stacks
-from amun_steps.adversarial import Attack, Search
 from amun_steps.attacks import AdversarialSet
-from amun_steps.continuous import continuous, remaining
-from amun_steps.data import write_arrays
 from amun_steps.methods import Update
-from amun_steps.unlearn import Unlearning
+from amun_steps.steps.adversarial import Attack, Search
+from amun_steps.steps.continuous import continuous, remaining
+from amun_steps.steps.unlearn import Unlearning
+from amun_steps.store.arrays import write_arrays
+from amun_steps.training import stack as stacks
 
 SIGNAL = {"temperature": 2.0, "margin": 0.6, "taylor_terms": 4}
 CRITERIA = ["unlearn_accuracy", "retain_accuracy", "test_accuracy", "ft_auc", "fr_auc", "rt_auc"]

@@ -25,9 +25,9 @@ from PIL import Image
 from running import REPOSITORY
 from torchvision.datasets import CIFAR10, FashionMNIST
 
-from amun_steps import data
 from amun_steps.datasets import cifar10, digits, fashion_mnist, tiny_imagenet
-from amun_steps.steps import InputError
+from amun_steps.steps import dataset as data
+from amun_steps.store.step import InputError
 
 
 class Small(NamedTuple):
@@ -355,13 +355,13 @@ def test_an_archive_that_is_not_whole_is_an_error(small, folder, content, monkey
 def test_the_command_line_says_only_what_is_wrong_and_leaves_nothing(tmp_path):
     """With the real sum, which nothing that a test writes can have."""
     write(tmp_path, {"cifar-10-python.tar.gz": b"not an archive"})
-    command = [sys.executable, "-m", "amun_steps.data", "--source", "cifar10"]
+    command = [sys.executable, "-m", "amun_steps.steps.dataset", "--source", "cifar10"]
     command += ["--parameters", json.dumps({"folder": str(tmp_path)}), "--output", str(tmp_path / "out" / "dataset.h5")]
     done = subprocess.run(command, cwd=REPOSITORY, text=True, capture_output=True, check=False)
     assert done.returncode == 1
     *said, error = done.stderr.splitlines()
     assert error == f"{tmp_path / 'cifar-10-python.tar.gz'}: corrupt or partial (14 bytes): delete it"
-    assert all(re.match(r"\d\d:\d\d:\d\d (amun_steps\.data\.dataset makes|with) ", line) for line in said)
+    assert all(re.match(r"\d\d:\d\d:\d\d (amun_steps\.steps\.dataset\.dataset makes|with) ", line) for line in said)
     assert done.stdout == ""
     assert list((tmp_path / "out").iterdir()) == []
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from amun_steps import experiment, views
+from amun_steps.plan import experiment, views
 
 TINY = yaml.safe_load((Path(__file__).parent / "tiny.yaml").read_text())
 

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from amun_steps.addresses import canonical
-from amun_steps.data import write_arrays
-from amun_steps.figures import (
+from amun_steps.steps.choose import choices, choose
+from amun_steps.store.addresses import canonical
+from amun_steps.store.arrays import write_arrays
+from amun_steps.views.figures import (
     Panel,
     confidence,
     draw_curves,
@@ -21,7 +22,6 @@ from amun_steps.figures import (
     draw_requests,
     figure,
 )
-from amun_steps.grid import choices, choose
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from torch import nn
 from torch.nn import functional as F
 from toy import CPU, SMALL, images, models, recipe
 
-from amun_steps import checkpoint
-from amun_steps import stack as stacks
-from amun_steps.fit import Augmentation, Member, Samples, Schedule, augment, fit, sgd_step, supervised
-from amun_steps.stack import Stack, build, concatenate, initialise, load, save
-from amun_steps.steps import InputError
+from amun_steps.store.step import InputError
+from amun_steps.training import checkpoint
+from amun_steps.training import stack as stacks
+from amun_steps.training.fit import Augmentation, Member, Samples, Schedule, augment, fit, sgd_step, supervised
+from amun_steps.training.stack import Stack, build, concatenate, initialise, load, save
 
 
 def learn(index, labels, seed=7, rate=0.1, **kwargs) -> Member:

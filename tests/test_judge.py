@@ -8,13 +8,13 @@ import pytest
 import toy
 from scipy.stats import norm
 
-from amun_steps import stack as stacks
-from amun_steps.data import write_arrays
-from amun_steps.judge import Judge
-from amun_steps.mia import rmia
-from amun_steps.score import Names, score
-from amun_steps.tune import tune
-from amun_steps.unlearn import Unlearning
+from amun_steps.judging import rmia
+from amun_steps.judging.judge import Judge
+from amun_steps.steps.score import Names, score
+from amun_steps.steps.tune import tune
+from amun_steps.steps.unlearn import Unlearning
+from amun_steps.store.arrays import write_arrays
+from amun_steps.training import stack as stacks
 
 SIGNAL = {"temperature": 2.0, "margin": 0.6, "taylor_terms": 4}
 NAMES = Names("toy", "toy", "toy", "some", "", "random", 0.1, "0123456789ab")

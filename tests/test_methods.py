@@ -13,9 +13,9 @@ import torch
 from torch import nn
 from toy import CPU, recipe
 
-from amun_steps.fit import Member, Samples, Schedule, fit
 from amun_steps.methods import Request, amun, amun_salun, bs, ft, ga, l1_sparse, rl, salun, wrong_labels
-from amun_steps.stack import initialise
+from amun_steps.training.fit import Member, Samples, Schedule, fit
+from amun_steps.training.stack import initialise
 
 A, B = 2.0, 1.0  # class 1 below x = 0.5, class 0 above
 RATE, MOMENTUM, DECAY = 0.1, 0.9, 0.01
@@ -164,7 +164,7 @@ def test_the_saliency_mask_is_the_share_of_the_largest_gradients():
     from toy import SMALL, images, models
     from toy import request as request_on
 
-    from amun_steps.stack import build
+    from amun_steps.training.stack import build
 
     pool, labels = images(40)
     stack = models(1)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from amun_steps.metrics import accuracy, auc, average_gap, tpr_at_fpr
+from amun_steps.judging.metrics import accuracy, auc, average_gap, tpr_at_fpr
 
 SCORES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]) | st.floats(0, 1), min_size=1, max_size=40)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.svm import SVC
 
-from amun_steps.mia import mis
+from amun_steps.judging import mis
 
 
 @given(arrays(np.float64, (3, 4), elements=st.floats(-6, 6)))

@@ -4,7 +4,7 @@ import literal
 import pytest
 import torch
 
-from amun_steps.stack import build
+from amun_steps.training.stack import build
 
 VGG19 = [[64, 64], [128, 128], [256] * 4, [512] * 4, [512] * 4]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from amun_steps import views
+from amun_steps.plan import views
 
 PLAN = views.load(yaml.safe_load((Path(__file__).parent.parent / "config" / "config.yaml").read_text()))
 CONFIG = PLAN.config

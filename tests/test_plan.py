@@ -9,10 +9,12 @@ import pytest
 import yaml
 from running import CONFIG, clone, edit, planned
 
-from amun_steps import calibration, data, plan
-from amun_steps.experiment import Stage
-from amun_steps.steps import RECEIPT, InputError
-from amun_steps.views import load_file
+from amun_steps.plan import calibration
+from amun_steps.plan import cost as plan
+from amun_steps.plan.experiment import Stage
+from amun_steps.plan.views import load_file
+from amun_steps.steps import dataset as data
+from amun_steps.store.step import RECEIPT, InputError
 
 TRAIN, TEST, FORGET = 898, 899, 90  # of digits with test_fraction 0.5; a tenth of TRAIN
 ALL = TRAIN + TEST
@@ -170,7 +172,8 @@ def test_bytes_are_those_of_models_and_arrays(jobs, whole):
 
 def test_sizes_are_known_before_there_are_data():
     def sizes(source, **parameters):
-        return plan.sizes_of(Stage("dataset", "d", {"source": source, "parameters": parameters}, ["amun_steps.data"]))
+        wanted = {"source": source, "parameters": parameters}
+        return plan.sizes_of(Stage("dataset", "d", wanted, ["amun_steps.steps.dataset"]))
 
     assert sizes("cifar10", folder="nowhere") == plan.Sizes(50_000, 10_000, (3, 32, 32), 10)
     assert sizes("tiny_imagenet", folder="nowhere") == plan.Sizes(100_000, 10_000, (3, 64, 64), 200)

@@ -9,9 +9,9 @@ import pytest
 import torch
 from toy import images, models, recipe
 
-from amun_steps import progress
-from amun_steps.fit import Member, Samples, Schedule, fit
-from amun_steps.progress import Progress, duration, span
+from amun_steps.store import progress
+from amun_steps.store.progress import Progress, duration, span
+from amun_steps.training.fit import Member, Samples, Schedule, fit
 
 
 @pytest.fixture
@@ -58,10 +58,10 @@ def test_times_and_spans_are_said_as_people_say_them():
 
 def test_a_step_s_command_line_writes_to_stderr_what_it_does(tmp_path):
     options = ("--source", "digits", "--parameters", '{"test_fraction": 0.5, "seed": 0}')
-    command = [sys.executable, "-m", "amun_steps.data", *options, "--output", str(tmp_path / "dataset.h5")]
+    command = [sys.executable, "-m", "amun_steps.steps.dataset", *options, "--output", str(tmp_path / "dataset.h5")]
     done = subprocess.run(command, text=True, capture_output=True, check=True)
     first, second, *_, last = done.stderr.splitlines()
-    assert first.endswith(f"amun_steps.data.dataset makes {tmp_path / 'dataset.h5'}")
+    assert first.endswith(f"amun_steps.steps.dataset.dataset makes {tmp_path / 'dataset.h5'}")
     assert second.endswith('with {"folder":"","parameters":{"seed":0,"test_fraction":0.5},"source":"digits"}')
     assert "done in" in last
     assert not done.stdout

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from running import snakemake
 
-from amun_steps.grid import edges
-from amun_steps.report import report
+from amun_steps.steps.choose import edges
+from amun_steps.views.report import report
 
 
 class Tags(HTMLParser):

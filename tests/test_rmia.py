@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from amun_steps.mia import rmia
+from amun_steps.judging import rmia
 
 SPECIAL = [0.0, 0.1, 0.7, 1.0, 5e-324, 1e-300, 1e308, math.inf, math.nan]
 # powers of gamma make ties

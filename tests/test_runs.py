@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from amun_steps.runs import collect, runs
+from amun_steps.views.runs import collect, runs
 
 HEADER = "experiment,method,access,forget,set,original,run,hyperparameters"
 HEADER += ",unlearn_accuracy,retain_accuracy,test_accuracy,ft_auc,mis,diverged,seed,address"

@@ -13,21 +13,23 @@ import pytest
 import torch
 from toy import PLAIN, recipe
 
-from amun_steps import stack as stacks
-from amun_steps.adversarial import Attack, Search, adversarial, load_adversarial
-from amun_steps.data import dataset, load, write_arrays
-from amun_steps.fit import Schedule
-from amun_steps.grid import choices, choose, part_of
-from amun_steps.judge import load_judge
-from amun_steps.metrics import average_gap
-from amun_steps.mia import rmia
-from amun_steps.score import COLUMNS, Names, score
-from amun_steps.signals import signals
-from amun_steps.steps import InputError
-from amun_steps.subsets import forget, inclusion, load_forget, load_inclusion, requests
-from amun_steps.train import Training, originals, references, retrained
-from amun_steps.tune import tune
-from amun_steps.unlearn import Choice, Run, Unlearner, Unlearning, unlearn
+from amun_steps.judging import rmia
+from amun_steps.judging.judge import load_judge
+from amun_steps.judging.metrics import average_gap
+from amun_steps.steps.adversarial import Attack, Search, adversarial, load_adversarial
+from amun_steps.steps.choose import choices, choose, part_of
+from amun_steps.steps.dataset import dataset
+from amun_steps.steps.score import COLUMNS, Names, score
+from amun_steps.steps.signals import signals
+from amun_steps.steps.subsets import forget, inclusion, load_forget, load_inclusion, requests
+from amun_steps.steps.train import Training, originals, references, retrained
+from amun_steps.steps.tune import tune
+from amun_steps.steps.unlearn import Choice, Run, Unlearner, Unlearning, unlearn
+from amun_steps.store.arrays import write_arrays
+from amun_steps.store.step import InputError
+from amun_steps.training import stack as stacks
+from amun_steps.training.data import load
+from amun_steps.training.fit import Schedule
 
 NETWORK = {"name": "small_resnet", "width": 8, "strides": [1], "stem_stride": 2}
 TRAINING = Training(NETWORK, recipe(epochs=6, batch_size=64), Schedule(0.1, 4, 0.1), seed=0)

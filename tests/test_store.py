@@ -15,8 +15,9 @@ import torch
 from running import store as command
 from toy import models
 
-from amun_steps import addresses, steps
-from amun_steps import stack as stacks
+from amun_steps.store import addresses
+from amun_steps.store import step as steps
+from amun_steps.training import stack as stacks
 
 
 @pytest.fixture
@@ -31,8 +32,9 @@ def package(tmp_path, monkeypatch):
     )
     (root / "helper.py").write_text("def g(x):\n    '''Doubles.'''\n    return 2 * x  # twice\n")
     (root / "other.py").write_text("y = 1\n")
-    (root / "methods" / "ft.py").write_text("from amun_steps.store import z\nz = 1\n")
-    (root / "store.py").write_text("z = 1\n")
+    (root / "methods" / "ft.py").write_text("from amun_steps.store.commands import z\nz = 1\n")
+    (root / "store").mkdir()
+    (root / "store" / "commands.py").write_text("z = 1\n")
     monkeypatch.setattr(addresses, "PACKAGE", root)
     addresses._syntax.cache_clear()
     yield root
@@ -56,7 +58,7 @@ def fingerprint_after(path: Path, old: str, new: str) -> tuple[str, str]:
         ("helper.py", "2 * x", "(2\n        * x)"),
         ("step.py", '"""A step."""', '"""Another text."""'),
         ("other.py", "y = 1", "y = 2"),
-        ("store.py", "z = 1", "z = 2"),
+        ("store/commands.py", "z = 1", "z = 2"),
     ],
 )
 def test_what_cannot_change_a_result_leaves_the_fingerprint(package, file, old, new):
@@ -174,7 +176,7 @@ def test_a_step_that_fails_half_way_leaves_nothing(tmp_path):
 
 def test_a_step_that_is_killed_leaves_no_file_under_its_name(tmp_path):
     code = (
-        "import os, signal\nfrom pathlib import Path\nfrom amun_steps import steps\n"
+        "import os, signal\nfrom pathlib import Path\nfrom amun_steps.store import step as steps\n"
         "@steps.step\ndef f(*, output: steps.Output) -> None:\n"
         "    output.write_text('half')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
         f"f(output=Path({str(tmp_path / 'out.txt')!r}))\n"
@@ -206,21 +208,22 @@ def test_partial_work_outlives_an_interruption_and_no_more(tmp_path):
 def test_a_step_refuses_other_code_than_its_address_is_for(tmp_path):
     """Code that is edited while a workflow runs must not be what lies at the address of the code before."""
     output = tmp_path / "dataset.h5"
-    command = [sys.executable, "-m", "amun_steps.data", "--source", "digits", "--output", str(output)]
-    command += ["--parameters", '{"test_fraction":0.25,"seed":3}', "--planned-code", "amun_steps.data"]
+    command = [sys.executable, "-m", "amun_steps.steps.dataset", "--source", "digits", "--output", str(output)]
+    command += ["--parameters", '{"test_fraction":0.25,"seed":3}', "--planned-code", "amun_steps.steps.dataset"]
     done = subprocess.run([*command, "0" * 64], text=True, capture_output=True, check=False)
     assert done.returncode == 1
-    assert "the code of amun_steps.data has changed since this run of the workflow was planned" in done.stderr
+    assert "the code of amun_steps.steps.dataset has changed since this run of the workflow was planned" in done.stderr
     assert not output.exists()
-    planned = addresses.fingerprint(["amun_steps.data"])
+    planned = addresses.fingerprint(["amun_steps.steps.dataset"])
     subprocess.run([*command, planned], check=True)
     assert json.loads((tmp_path / "dataset.h5.json").read_text())["code"] == planned
 
 
 def test_a_receipt_has_the_code_that_a_config_chose_by_name(tmp_path):
     """An edited reader, network or method must show in the receipt of what it made."""
-    modules = ["amun_steps.data", "amun_steps.datasets.digits"]
-    command = [sys.executable, "-m", "amun_steps.data", "--source", "digits", "--output", str(tmp_path / "dataset.h5")]
+    modules = ["amun_steps.steps.dataset", "amun_steps.datasets.digits"]
+    command = [sys.executable, "-m", "amun_steps.steps.dataset", "--source", "digits"]
+    command += ["--output", str(tmp_path / "dataset.h5")]
     command += ["--parameters", '{"test_fraction":0.25,"seed":3}', "--planned-code", ",".join(modules)]
     subprocess.run([*command, addresses.fingerprint(modules)], check=True)
     assert json.loads((tmp_path / "dataset.h5.json").read_text())["code"] == addresses.fingerprint(modules)
@@ -229,14 +232,14 @@ def test_a_receipt_has_the_code_that_a_config_chose_by_name(tmp_path):
 def test_the_command_line_parses_json_into_what_a_step_takes(tmp_path):
     """The real step, as a rule calls it: a dict and scalars, then lists and a dataclass in the receipt."""
     output = tmp_path / "dataset.h5"
-    command = [sys.executable, "-m", "amun_steps.data", "--source", "digits"]
+    command = [sys.executable, "-m", "amun_steps.steps.dataset", "--source", "digits"]
     command += ["--parameters", '{"test_fraction":0.25,"seed":3}', "--output", str(output)]
     subprocess.run(command, check=True)
     receipt = json.loads((tmp_path / "dataset.h5.json").read_text())
-    assert receipt["step"] == "amun_steps.data.dataset"
+    assert receipt["step"] == "amun_steps.steps.dataset.dataset"
     parameters = {"test_fraction": 0.25, "seed": 3}
     assert receipt["parameters"] == {"source": "digits", "parameters": parameters, "folder": ""}
-    assert receipt["code"] == addresses.fingerprint(["amun_steps.data"])
+    assert receipt["code"] == addresses.fingerprint(["amun_steps.steps.dataset"])
 
 
 @pytest.fixture
@@ -261,7 +264,8 @@ def test_why_goes_back_to_the_data(finished):
     (models,) = (p for p in stored(finished, "unlearned.safetensors") if "/ft-" in p)
     code, output = command(finished, "why", models)
     assert code == 0
-    for what in ("amun_steps.unlearn.unlearn", "amun_steps.grid.choose", "amun_steps.train.originals", "dataset.h5"):
+    steps = ("unlearn.unlearn", "choose.choose", "train.originals")
+    for what in (*map("amun_steps.steps.{}".format, steps), "dataset.h5"):
         assert what in output
     code, output = command(finished, "why", "tests/tiny.yaml")
     assert code != 0

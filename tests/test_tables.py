@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from amun_steps.metrics import GAP_METRICS, average_gap
-from amun_steps.runs import collect
-from amun_steps.tables import Group, Layout, Row, caption, latex, markdown, ranks, summarise, table
+from amun_steps.judging.metrics import GAP_METRICS, average_gap
+from amun_steps.views.runs import collect
+from amun_steps.views.tables import Group, Layout, Row, caption, latex, markdown, ranks, summarise, table
 
 PAPER = pd.read_csv(Path(__file__).parent / "paper_tables.csv")
 """Every printed cell of Tables 1, 2, 10 and 11: mean and std as printed; Retrain's gap has no std."""

@@ -40,9 +40,9 @@ def log(where: Path, pattern: str) -> str:
 
 def test_jobs_that_fail_at_once_end_with_their_own_words_and_logs(where):
     """One with a message for a person, one with a traceback; the terminal shows neither commands nor tracebacks."""
-    subsets = where / "amun_steps" / "subsets.py"
+    subsets = where / "amun_steps" / "steps" / "subsets.py"
     break_step(
-        subsets, "forget", 'from amun_steps.steps import InputError; raise InputError("no such set:\\nask for 2")'
+        subsets, "forget", 'from amun_steps.store.step import InputError; raise InputError("no such set:\\nask for 2")'
     )
     break_step(subsets, "inclusion", "{}['half']")
     output = fail(where, "--cores", "2", "--keep-going", "--until", "forget", "inclusion")
@@ -60,14 +60,14 @@ def test_jobs_that_fail_at_once_end_with_their_own_words_and_logs(where):
 
 
 def test_a_job_that_is_killed_is_said_to_be(where):
-    break_step(where / "amun_steps" / "data.py", "dataset", "import os; os.kill(os.getpid(), 9)")
+    break_step(where / "amun_steps" / "steps" / "dataset.py", "dataset", "import os; os.kill(os.getpid(), 9)")
     told = fail(where, "--cores", "1", "--until", "dataset").split("\n\n")
     why = "It was killed from outside by SIGKILL, as happens when memory runs out."
     assert told[-2] == f"dataset digits/dataset.h5 failed:\n{why}\nlog: {log(where, 'dataset.log')}"
 
 
 def test_ctrl_c_ends_with_how_to_go_on_and_the_same_command_does(where):
-    data = where / "amun_steps" / "data.py"
+    data = where / "amun_steps" / "steps" / "dataset.py"
     whole = data.read_text()
     break_step(data, "dataset", "import time; time.sleep(100)")
     running = start(where, "--cores", "1", "--until", "dataset")

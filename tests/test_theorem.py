@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from amun_steps import theorem
+from amun_steps.views import theorem
 
 
 @pytest.fixture(scope="module")

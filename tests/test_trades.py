@@ -4,9 +4,9 @@ import torch
 from torch.nn import functional as F
 from toy import CPU, SMALL, images, models, recipe
 
-from amun_steps.fit import Member, Samples, Schedule, fit
-from amun_steps.stack import build, initialise
-from amun_steps.trades import START, Trades
+from amun_steps.training.fit import Member, Samples, Schedule, fit
+from amun_steps.training.stack import build, initialise
+from amun_steps.training.trades import START, Trades
 
 TRADES = Trades(beta=6.0, epsilon=0.1, steps=3, step_size=0.05)
 

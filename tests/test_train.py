@@ -11,14 +11,14 @@ import torch
 import toy
 from torch.nn import functional as F
 
-from amun_steps import stack as stacks
-from amun_steps.clipping import Clipping, spectral_norms
-from amun_steps.data import write_arrays
-from amun_steps.fit import Schedule
-from amun_steps.seeds import seed_of
-from amun_steps.stack import build, initialise
-from amun_steps.trades import Trades
-from amun_steps.train import Training, originals, references, retrained
+from amun_steps.steps.train import Training, originals, references, retrained
+from amun_steps.store.arrays import write_arrays
+from amun_steps.store.seeds import seed_of
+from amun_steps.training import stack as stacks
+from amun_steps.training.clipping import Clipping, spectral_norms
+from amun_steps.training.fit import Schedule
+from amun_steps.training.stack import build, initialise
+from amun_steps.training.trades import Trades
 
 NETWORK = {key: value for key, value in toy.STEADY.items() if key not in ("shape", "classes")}
 STILL = Training(NETWORK, toy.recipe(epochs=1, batch_size=16), Schedule(0.0), seed=0)

@@ -7,11 +7,12 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from amun_steps import stack as stacks
-from amun_steps.data import Dataset, write_arrays
-from amun_steps.fit import Augmentation, Member, Recipe, Samples, Schedule, fit
 from amun_steps.methods import Request
-from amun_steps.stack import Stack, initialise
+from amun_steps.store.arrays import write_arrays
+from amun_steps.training import stack as stacks
+from amun_steps.training.data import Dataset
+from amun_steps.training.fit import Augmentation, Member, Recipe, Samples, Schedule, fit
+from amun_steps.training.stack import Stack, initialise
 
 CPU = torch.device("cpu")
 SMALL = {"name": "small_resnet", "width": 4, "strides": [1, 2], "stem_stride": 1, "shape": [1, 8, 8], "classes": 10}

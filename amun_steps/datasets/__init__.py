@@ -1,15 +1,17 @@
 """Data sets, one file each, found by their name in the config: a module has `read(**parameters)` -> images
 (N, channels, height, width) uint8, labels (N,) int from 0 and train (N,) bool. All parameters are keyword-only; one
-called `folder` is in no address. `read` raises `amun_steps.steps.InputError` when the files are not what they should
-be, naming the one that is not.
+called `folder` is in no address. `read` raises InputError (of `amun_steps.store.step`) when the files are not what they
+should be, naming the one that is not.
 
 A module may also have `sizes(**parameters) -> Sizes`: what `read` will give, without reading a file. Then a config that
-does not fit the data is refused before anything runs, and `amun_steps.plan` need not read them. It raises InputError,
+does not fit the data is refused before anything runs, and the plan need not read them. It raises InputError,
 beginning with the parameter, for parameters that cannot be. Snakemake imports a module that has it each time that it
 starts, so what takes long to import belongs into `read`.
 """
 
 from dataclasses import dataclass
+
+from amun_steps.store.step import InputError
 
 
 @dataclass(frozen=True)
@@ -20,3 +22,18 @@ class Sizes:
     test: int
     shape: tuple[int, int, int]
     classes: int
+
+
+def share_of(train: int, fraction: float, key: str, times: int = 1) -> int:
+    """How many of `train` samples a forget set, or each of `times` disjoint ones, has that is this fraction of them.
+
+    Raises InputError, naming the config's `key`, for a fraction that leaves nothing to forget or nothing to keep.
+    """
+    size = round(fraction * train)
+    if not 0 < times * size < train:
+        found = f"{size} of {train} training samples" + (f", {times} times" if times > 1 else "")
+        raise InputError(
+            f"{key}: found {fraction}, which is {found}; expected a share that leaves at least one to forget and one to"
+            " keep"
+        )
+    return size

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from amun_steps.datasets import Sizes
-from amun_steps.steps import InputError
+from amun_steps.store.step import InputError
 
 SAMPLES, CLASSES = 1797, 10
 

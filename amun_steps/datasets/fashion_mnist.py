@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from amun_steps.datasets import Sizes
-from amun_steps.steps import InputError
+from amun_steps.store.step import InputError
 
 TRAIN, TEST = 60_000, 10_000
 

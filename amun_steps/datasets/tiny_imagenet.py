@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from amun_steps.datasets import Sizes
-from amun_steps.steps import InputError
+from amun_steps.store.step import InputError
 
 NAME = "tiny-imagenet-200"
 URL = f"http://cs231n.stanford.edu/{NAME}.zip"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from amun_steps.fit import Passes, Penalty, Samples
-from amun_steps.stack import Stack
+from amun_steps.training.fit import Passes, Penalty, Samples
+from amun_steps.training.stack import Stack
 
 BATCH = 1024  # images whose gradients are in memory at once; half of a large data set may be forgotten
 
@@ -46,7 +46,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Update:
-    """What a method does: see `amun_steps.fit.Member` for each."""
+    """What a method does: see `amun_steps.training.fit.Member` for each."""
 
     passes: Passes
     penalty: Penalty | None = None

@@ -16,5 +16,5 @@ rule adversarial:
     params:
         options=options("adversarial"),
     shell:
-        "python -m amun_steps.adversarial --dataset {input.dataset} --originals {input.originals}"
+        "python -m amun_steps.steps.adversarial --dataset {input.dataset} --originals {input.originals}"
         " --original {wildcards.original} {params.options} --output {output} &> {log}"

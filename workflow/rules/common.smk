@@ -10,8 +10,11 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 sys.path.insert(0, str(Path(workflow.basedir).parent))  # a checkout works without being installed
-from amun_steps import addresses, experiment, grid, terminal, views
-from amun_steps.config import ConfigError, read
+from amun_steps.plan import experiment, views
+from amun_steps.plan.config import ConfigError, read
+from amun_steps.steps import choose
+from amun_steps.store import addresses
+from amun_steps.views import terminal
 
 try:
     for path in workflow.configfiles:
@@ -114,7 +117,7 @@ def adversarial_sets(slug):
 def tuning_parts(wildcards):
     """Input function: the parts that a method's grid is cut into, by the number of trials that a job is worth."""
     tuned = stage(wildcards, "tuned")
-    choices, originals = len(grid.choices(tuned.parameters["grid"])), len(tuned.parameters["on"])
+    choices, originals = len(choose.choices(tuned.parameters["grid"])), len(tuned.parameters["on"])
     parts = min(choices, -(-choices * originals // JOBS["trials_per_job"]))
     return [ancient(tuned.file(f"part{part}of{parts}.csv")) for part in range(parts)]
 

@@ -13,7 +13,7 @@ rule dataset:
     params:
         options=options("dataset"),
     shell:
-        "python -m amun_steps.data {params.options} --output {output} &> {log}"
+        "python -m amun_steps.steps.dataset {params.options} --output {output} &> {log}"
 
 
 rule forget:
@@ -30,7 +30,7 @@ rule forget:
     params:
         options=options("forget"),
     shell:
-        "python -m amun_steps.subsets forget --dataset {input.dataset} {params.options} --output {output} &> {log}"
+        "python -m amun_steps.steps.subsets forget --dataset {input.dataset} {params.options} --output {output} &> {log}"
 
 
 rule inclusion:
@@ -47,4 +47,4 @@ rule inclusion:
     params:
         options=options("inclusion"),
     shell:
-        "python -m amun_steps.subsets inclusion --dataset {input.dataset} {params.options} --output {output} &> {log}"
+        "python -m amun_steps.steps.subsets inclusion --dataset {input.dataset} {params.options} --output {output} &> {log}"

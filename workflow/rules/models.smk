@@ -16,7 +16,7 @@ rule originals:
     params:
         options=options("originals"),
     shell:
-        "python -m amun_steps.train originals --dataset {input.dataset} {params.options} --stack {resources.stack}"
+        "python -m amun_steps.steps.train originals --dataset {input.dataset} {params.options} --stack {resources.stack}"
         " --models {output.models} --outputs {output.outputs} &> {log}"
 
 
@@ -36,7 +36,7 @@ rule retrained:
     params:
         options=options("retrained"),
     shell:
-        "python -m amun_steps.train retrained --dataset {input.dataset} --forget {input.forget} --set {wildcards.set}"
+        "python -m amun_steps.steps.train retrained --dataset {input.dataset} --forget {input.forget} --set {wildcards.set}"
         " {params.options} --stack {resources.stack} --models {output.models} --outputs {output.outputs} &> {log}"
 
 
@@ -65,7 +65,7 @@ for count, first in reference_jobs():
             options=options("references"),
             members=list(members),  # here, since the text below is put together when the loop has long ended
         shell:
-            "python -m amun_steps.train references --dataset {input.dataset} --inclusion {input.inclusion}"
+            "python -m amun_steps.steps.train references --dataset {input.dataset} --inclusion {input.inclusion}"
             " --members {params.members} {params.options} --stack {resources.stack} --models {output} &> {log}"
 
 
@@ -84,5 +84,5 @@ rule signals:
     params:
         options=options("signals"),
     shell:
-        "python -m amun_steps.signals --dataset {input.dataset} --models {input.models} {params.options}"
+        "python -m amun_steps.steps.signals --dataset {input.dataset} --models {input.models} {params.options}"
         " --stack {resources.stack} --output {output} &> {log}"

@@ -19,5 +19,5 @@ rule score:
     params:
         options=options("scores"),
     shell:
-        "python -m amun_steps.score --dataset {input.dataset} --forget {input.forget} --signals {input.signals}"
+        "python -m amun_steps.steps.score --dataset {input.dataset} --forget {input.forget} --signals {input.signals}"
         " --outputs {input.outputs} {params.options} --scores {output.scores} --runs {output.runs} &> {log}"

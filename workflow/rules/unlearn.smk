@@ -20,7 +20,7 @@ rule tune:
     params:
         options=options("tuned"),
     shell:
-        "python -m amun_steps.tune --dataset {input.dataset} --originals {input.originals} --forget {input.forget}"
+        "python -m amun_steps.steps.tune --dataset {input.dataset} --originals {input.originals} --forget {input.forget}"
         " --adversarial {input.adversarial} --retrained {input.retrained} --signals {input.signals} {params.options}"
         " --part {wildcards.part} --parts {wildcards.parts} --stack {resources.stack} --output {output} &> {log}"
 
@@ -40,7 +40,7 @@ rule choose:
     params:
         options=options("tuned", "grid", "on"),
     shell:
-        "python -m amun_steps.grid --parts {input.parts} {params.options} --whole {output.whole} --best {output.best}"
+        "python -m amun_steps.steps.choose --parts {input.parts} {params.options} --whole {output.whole} --best {output.best}"
         " &> {log}"
 
 
@@ -63,6 +63,6 @@ rule unlearn:
     params:
         options=options("unlearned"),
     shell:
-        "python -m amun_steps.unlearn --dataset {input.dataset} --originals {input.originals} --forget {input.forget}"
+        "python -m amun_steps.steps.unlearn --dataset {input.dataset} --originals {input.originals} --forget {input.forget}"
         " --adversarial {input.adversarial} --tuned {input.tuned} {params.options} --stack {resources.stack}"
         " --models {output.models} --outputs {output.outputs} &> {log}"

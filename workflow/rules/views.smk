@@ -21,7 +21,7 @@ for name in config["experiments"]:
             options=view.stage.options(),
             older=view.older,
         shell:
-            "rm -f {params.older} && python -m amun_steps.runs {params.options} --runs {input.runs} --output {output.csv}"
+            "rm -f {params.older} && python -m amun_steps.views.runs {params.options} --runs {input.runs} --output {output.csv}"
             " &> {log}"
 
 
@@ -48,7 +48,7 @@ for name in config["tables"]:
             options=view.stage.options(),
             older=view.older,
         shell:
-            "rm -f {params.older} && python -m amun_steps.tables --runs {input.runs} {params.options}"
+            "rm -f {params.older} && python -m amun_steps.views.tables --runs {input.runs} {params.options}"
             " --csv {output.csv} --markdown-file {output.markdown} --latex-file {output.latex} &> {log}"
 
 
@@ -75,7 +75,7 @@ for name in config["figures"]:
             options=view.stage.options(),
             older=view.older,
         shell:
-            "rm -f {params.older} && python -m amun_steps.figures --inputs {input.shown} {params.options}"
+            "rm -f {params.older} && python -m amun_steps.views.figures --inputs {input.shown} {params.options}"
             " --pdf {output.pdf} --png {output.png} --csv {output.csv} &> {log}"
 
 
@@ -102,7 +102,7 @@ rule claims:
         runs=[view.path for view in CLAIMS.views if view.path.startswith("results/runs/")],
         figures=[view.path for view in CLAIMS.views if view.path.startswith("results/figures/")],
     shell:
-        "rm -f {params.older} && python -m amun_steps.claims --runs {params.runs} --figures {params.figures}"
+        "rm -f {params.older} && python -m amun_steps.views.claims --runs {params.runs} --figures {params.figures}"
         " {params.options} --output {output.csv} &> {log}"
 
 
@@ -132,5 +132,5 @@ rule report:
         store=lambda wildcards: STORE,
         config=shlex.quote(json.dumps(config)),  # as it is after all --configfile and --config
     shell:
-        "python -m amun_steps.report --tables {input.tables} --figures {input.figures} --captions {params.captions}"
+        "python -m amun_steps.views.report --tables {input.tables} --figures {input.figures} --captions {params.captions}"
         " --runs {input.runs} --claims {input.claims} --trained {params.trained} --config {params.config} --store {params.store} --output {output} &> {log}"

@@ -1,1 +1,0 @@
-"""Membership-inference attacks: RMIA with reference models, and the older SVM one (MIS)."""

@@ -1,0 +1,1 @@
+"""From a config to stages, to jobs and to what they cost."""

@@ -1,0 +1,131 @@
+"""Step: Algorithm 1, the closest adversarial example of every training sample of one original model.
+
+The algorithm is run once for all of D, as Appendix E.1 suggests; D_A of any forget set is then a selection of rows.
+"""
+
+import importlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from amun_steps.attacks import AdversarialSet, Forward, Seeds
+from amun_steps.store.arrays import hdf5, write_arrays
+from amun_steps.store.progress import LOG, Progress
+from amun_steps.store.seeds import seed_of
+from amun_steps.store.step import Output, main, step
+from amun_steps.training import stack as stacks
+from amun_steps.training.data import load
+from amun_steps.training.device import device, images_on
+
+
+@dataclass(frozen=True)
+class Search:
+    """How epsilon_init is chosen (E.1): Algorithm 1 from a very small `start` on `samples` random samples; it is the
+    least radius of that ladder within which at least `share` of them have their adversarial example."""
+
+    samples: int
+    start: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Attack:
+    """The attack in Algorithm 1: `algorithm` names a module of `amun_steps.attacks`, which takes `parameters`."""
+
+    algorithm: str
+    parameters: dict[str, Any]
+    search: Search
+
+
+def build_adversarial_set(
+    forward: Forward, images: Tensor, labels: Tensor, epsilon_init: float, attack: Attack, seeds: Seeds
+) -> AdversarialSet:
+    """Algorithm 1 on n samples in parallel; `seeds` (n,) are for what is random in the attack.
+
+    Read literally, E.1's choice of `epsilon_init` lets 95% of the samples succeed in the first round, so the total work
+    is around one run of the attack or less, below the 'less than three' of E.1; the price is that a step, a tenth of
+    epsilon, is coarse for a sample whose boundary is near.
+    """
+    search = importlib.import_module(f"amun_steps.attacks.{attack.algorithm}").attack
+    return search(forward, images, labels, epsilon_init, seeds, **attack.parameters)
+
+
+def choose_epsilon_init(forward: Forward, images: Tensor, labels: Tensor, attack: Attack, seeds: Seeds) -> float:
+    """epsilon_init by Appendix E.1, from a small random subset `images`, `labels` (see `Search`).
+
+    Raises RuntimeError where none of them has an adversarial example.
+    """
+    found = build_adversarial_set(forward, images, labels, attack.search.start, attack, seeds)
+    ladder = found.epsilon[found.found].sort().values
+    if not len(ladder):
+        raise RuntimeError(
+            f"none of {len(images)} samples has an adversarial example by {attack.algorithm}: does the model's output"
+            " depend on its input?"
+        )
+    return ladder[math.ceil(attack.search.share * len(ladder)) - 1].item()
+
+
+@step
+def adversarial(
+    *,
+    dataset: Path,
+    originals: Path,
+    original: int,
+    attack: Attack,
+    seed: int,
+    batch: int = 1024,
+    output: Output,
+) -> None:
+    """Run Algorithm 1 for every training sample of model `original` and write its arrays (see `AdversarialSet`).
+
+    Rows are the training samples in the dataset's order; `epsilon_init` is an attribute of the file. A sample without
+    an adversarial example, whose distance is NaN, is left out of every D_A, and the log names it.
+    """
+    where = device()
+    data = load(dataset)
+    model = stacks.load([originals], where)[[original]]
+    images, labels = images_on(data, where), torch.from_numpy(data.labels).to(where)
+
+    def forward(x: Tensor) -> Tensor:
+        return model.logits(x[None])[0]
+
+    members = np.flatnonzero(data.train)
+    seeds = np.array([seed_of(seed, "attack", original, n) for n in range(len(images))])
+    generator = np.random.default_rng(seed_of(seed, "epsilon", original))
+    few = generator.choice(members, min(attack.search.samples, len(members)), replace=False)
+    epsilon_init = choose_epsilon_init(forward, images[few], labels[few], attack, seeds[few].tolist())
+    LOG.info("epsilon_init is %.4g", epsilon_init)
+    progress = Progress(f"{attack.algorithm}, original {original}", "sample", len(members))
+    parts = []
+    for start in range(0, len(members), batch):
+        rows = members[start : start + batch]
+        part = build_adversarial_set(forward, images[rows], labels[rows], epsilon_init, attack, seeds[rows].tolist())
+        parts.append(part)
+        progress.tell(start + len(rows), len(rows))
+    without = members[~torch.cat([part.found for part in parts]).cpu().numpy()]
+    if len(without):
+        LOG.warning(
+            "%d of %d samples have no adversarial example and are in no D_A: samples %s",
+            *(len(without), len(members), ", ".join(map(str, without[:20])) + ", ..." * (len(without) > 20)),
+        )
+    columns = ("image", "label", "epsilon", "distance", "passes")
+    arrays = {name: torch.cat([getattr(part, name) for part in parts]).cpu().numpy() for name in columns}
+    write_arrays(output, arrays, epsilon_init=epsilon_init)
+
+
+def load_adversarial(path: Path, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """D_A of the training samples `rows` (sorted sample numbers) in an HDF5 file: which of them have an adversarial
+    example, and these images and wrong labels."""
+    with hdf5(path) as file:
+        rows = rows[~np.isnan(file["distance"][:][rows])]
+        # HDF5's own selection of rows is slower than reading all
+        return rows, file["image"][:][rows], file["label"][:][rows]
+
+
+if __name__ == "__main__":
+    main(adversarial)

@@ -1,0 +1,87 @@
+"""Step: the choice that wins a method's tuning, from the grid's parts (paper, Appendix C)."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from amun_steps.store.addresses import canonical
+from amun_steps.store.progress import LOG
+from amun_steps.store.step import Output, main, step
+
+
+def choices(grid: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    """All combinations of the grid's values, in the order of its sorted keys: `learning_rate`, `step` and the rest."""
+    names = sorted(grid)
+    return [dict(zip(names, values, strict=True)) for values in itertools.product(*(grid[name] for name in names))]
+
+
+def part_of(grid: dict[str, list[Any]], part: int, parts: int) -> list[dict[str, Any]]:
+    """The choices of one part of the grid when it is cut into `parts`, numbered from 0."""
+    everything = choices(grid)
+    return everything[len(everything) * part // parts : len(everything) * (part + 1) // parts]
+
+
+def edges(values: dict[str, list[Any]], chosen: dict[str, Any]) -> list[str]:
+    """What of a chosen point is the least or largest of its grid's numbers: a sentence for each.
+
+    values: those of each of the grid's keys. True, false, null and text are in no order, and one number has no edge.
+    """
+    found = []
+    for name, value in chosen.items():
+        numbers = sorted({v for v in values[name] if isinstance(v, int | float) and not isinstance(v, bool)})
+        if len(numbers) > 1 and value in (numbers[0], numbers[-1]) and not isinstance(value, bool):
+            which, side = ("least", "below") if value == numbers[0] else ("largest", "above")
+            found.append(f"{name} {value:g} is the {which} of its grid: a better one may lie {side}")
+    return found
+
+
+def read_grid(whole: Path, best: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """What `choose` wrote: a row per choice, and the chosen values by name, the learning rate among them.
+
+    The rows have each value as the JSON that it is in the grid, `learning_rate` as a number, `average_gap` as the mean
+    over the originals (NaN where one diverged) and whether the row was `chosen`.
+    """
+    found = json.loads(best.read_text(encoding="utf-8"))
+    chosen = {name: found[name] for name in ("learning_rate", "step")} | found["hyperparameters"]
+    names = sorted(chosen)
+    trials = pd.read_csv(whole, dtype=dict.fromkeys(names, str), keep_default_na=False, na_values={"average_gap": [""]})
+    trials[names] = trials[names].replace("", "null")  # pandas writes null so
+    gaps = trials.groupby(names, sort=False).average_gap.agg(lambda gap: gap.mean(skipna=False))
+    rows = gaps.reset_index()
+    rows["chosen"] = (rows[names] == [canonical(chosen[name]) for name in names]).all(axis=1)
+    return rows.assign(learning_rate=rows.learning_rate.astype(float)), chosen
+
+
+@step
+def choose(*, parts: list[Path], grid: dict[str, list[Any]], on: list[int], whole: Output, best: Output) -> None:
+    """Put the parts of a grid together in `whole` (CSV) and write the choice with the least Avg. Gap to `best` (JSON).
+
+    A choice's gap is its mean over the originals numbered `on`. One that diverges on any of them cannot win; where all
+    do, the first is taken. Raises ValueError for parts that are not the whole grid.
+    """
+    rows = pd.concat([pd.read_csv(path, dtype=str) for path in parts], ignore_index=True)
+    everything = choices(grid)
+    if len(rows) != len(everything) * len(on):
+        raise ValueError(
+            f"{parts[0].parent}: found {len(rows)} trials in {len(parts)} parts, expected {len(everything)} choices on"
+            f" {len(on)} originals; delete the parts, and they are made again"
+        )
+    rows.to_csv(whole, index=False, lineterminator="\n")
+    gaps = rows.average_gap.astype(float).to_numpy().reshape(len(everything), len(on)).mean(axis=1)
+    winner = 0 if np.isnan(gaps).all() else int(np.nanargmin(gaps))
+    LOG.info("chosen: %s", everything[winner])
+    for sentence in edges(grid, everything[winner]):
+        LOG.warning("%s", sentence)
+    hyperparameters = dict(everything[winner])
+    schedule = {name: hyperparameters.pop(name) for name in ("learning_rate", "step")}
+    gap = None if np.isnan(gaps[winner]) else round(float(gaps[winner]), 6)
+    chosen = {**schedule, "hyperparameters": hyperparameters, "average_gap": gap, "choices": len(everything)}
+    best.write_text(json.dumps(chosen, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(choose)

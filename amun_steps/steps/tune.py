@@ -1,0 +1,82 @@
+"""Step: a part of one method's grid of hyperparameters, tried on the tuning forget set (paper, Appendix C)."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from amun_steps.judging.judge import Judge, load_judge
+from amun_steps.judging.metrics import GAP_METRICS, average_gap
+from amun_steps.steps.choose import part_of
+from amun_steps.steps.unlearn import Choice, Run, Unlearner, Unlearning
+from amun_steps.store.addresses import canonical
+from amun_steps.store.arrays import hdf5
+from amun_steps.store.step import Output, Partial, main, step
+from amun_steps.training.fit import Schedule
+
+CRITERION = (*GAP_METRICS, "ft_auc")
+
+
+@step
+def tune(
+    *,
+    dataset: Path,
+    originals: Path,
+    forget: Path,
+    forget_name: str,
+    adversarial: list[Path] = [],  # noqa: B006 - never changed; None would need a second type
+    retrained: Path,
+    signals: Path,
+    signal: dict[str, Any],
+    gamma: float,
+    unlearning: Unlearning,
+    grid: dict[str, list[Any]],
+    on: list[int],
+    part: int,
+    parts: int,
+    stack: int = 32,
+    output: Output,
+    partial: Partial = None,
+) -> None:
+    """Try the choices of one part of `grid` on the tuning set, from each of the originals numbered `on`.
+
+    grid: values of learning_rate, step (epochs, or null for no scheduler) and of the method's own hyperparameters.
+    retrained: outputs of the models retrained without the tuning set, whose mean is what Avg. Gap is measured against;
+    the attack in it is FT AUC. `output` gets a row of CSV per choice and original, in percent, empty where a run
+    diverged.
+    """
+    judge = load_judge(dataset, signals, signal, gamma)
+    unlearner = Unlearner(dataset, originals, forget, forget_name, adversarial, unlearning)
+    tuning = len(unlearner.forget) - 1
+    with hdf5(retrained) as file:
+        standard = _measure(judge, file["logits"], unlearner.forget[tuning]).mean(axis=0)
+    tried = [(point, o) for point in part_of(grid, part, parts) for o in on]
+    plan = [Run(o, tuning, 0, _choice(point)) for point, o in tried]
+    measured = np.concatenate(
+        [
+            _measure(judge, models.predict(unlearner.images).numpy(), unlearner.forget[tuning])
+            for models, _ in unlearner.run(plan, stack, partial)
+        ]
+    )
+    columns = [{name: canonical(value) for name, value in point.items()} | {"original": o} for point, o in tried]
+    rows = pd.DataFrame(measured, columns=list(CRITERION)).assign(average_gap=average_gap(measured, standard))
+    rows = pd.concat([pd.DataFrame(columns), rows], axis=1)
+    rows.to_csv(output, index=False, float_format="%.6f", lineterminator="\n")
+
+
+def _measure(judge: Judge, logits: Iterable[np.ndarray], forget: np.ndarray) -> np.ndarray:
+    """(models, 4) metrics of the tuning criterion of each model's (N, classes) logits."""
+    measured = [judge.metrics(model, judge.membership(model), forget) for model in logits]
+    return np.array([[m[name] for name in CRITERION] for m in measured])
+
+
+def _choice(point: dict[str, Any]) -> Choice:
+    """A point of the grid: what is not the schedule's is the method's."""
+    hyperparameters = dict(point)
+    return Choice(Schedule(hyperparameters.pop("learning_rate"), hyperparameters.pop("step")), hyperparameters)
+
+
+if __name__ == "__main__":
+    main(tune)

@@ -1,0 +1,87 @@
+"""What is in the store of results, by its receipts: the commands `amun store ls | why | diff | verify`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from amun_steps.store.addresses import STORE, leaves
+from amun_steps.store.step import RECEIPT, InputError, read_receipt, sha256
+
+
+def artifacts(store: Path) -> list[Path]:
+    """All artifacts in a store, in the order of their paths; not their receipts, nor what a killed step left.
+
+    Raises InputError for a store that is not there.
+    """
+    check_there(store)
+    files = (p for p in store.rglob("*") if p.is_file() and not p.name.startswith("."))
+    return sorted(p for p in files if not _is_receipt(p))
+
+
+def check_there(store: Path) -> None:
+    if not store.is_dir():
+        raise InputError(f"{store}: found no such folder; give the store's with --store, or start where results/ lies")
+
+
+def _is_receipt(path: Path) -> bool:
+    return path.name.endswith(RECEIPT) and path.with_name(path.name.removesuffix(RECEIPT)).is_file()
+
+
+def ls(store: Path = STORE) -> None:
+    """List every artifact: its size, the seconds its step took, when, and its path."""
+    for path in artifacts(store):
+        receipt = read_receipt(path) or {"seconds": float("nan"), "began": "no receipt"}
+        print(f"{path.stat().st_size:>12,} B {receipt['seconds']:>9.1f} s  {receipt['began']:<25}  {path}")
+
+
+def why(path: Path) -> None:
+    """Say what made an artifact: its step and parameters, and the same of everything that it was made from."""
+    _tell(path, 0, set())
+
+
+def _receipt_of(path: Path) -> dict[str, Any]:
+    receipt = read_receipt(path)
+    if receipt is None:
+        raise InputError(f"{path}: found no receipt {path.name + RECEIPT} beside it: not an artifact of this store")
+    return receipt
+
+
+def _tell(path: Path, depth: int, told: set[Path]) -> None:
+    receipt, indent = _receipt_of(path), "  " * depth
+    print(f"{indent}{path}")
+    if path in told:
+        print(f"{indent}  (see above)")
+        return
+    told.add(path)
+    print(f"{indent}  {receipt['step']}, {receipt['seconds']} s on {receipt['device']}, {receipt['began']}")
+    for name, value in receipt["parameters"].items():
+        print(f"{indent}  {name}: {json.dumps(value)}")
+    if "adopted" in receipt:
+        adopted = receipt["adopted"]
+        proof = ", ".join(source["path"] for source in adopted["evidence"]["files"])
+        why = f"this code made the same bytes of {proof}" if proof else "the same code made it from the same bytes"
+        print(f"{indent}  taken over from {adopted['from']}: {why}")
+    for source in receipt["inputs"]:
+        _tell(Path(source["path"]), depth + 1, told)
+
+
+def diff(a: Path, b: Path) -> None:
+    """Say in what two artifacts' receipts differ: parameters, inputs, code, versions, device and bytes."""
+    left, right = (dict(leaves(_receipt_of(path))) for path in (a, b))
+    for name in sorted(left.keys() | right.keys()):
+        if left.get(name) != right.get(name):
+            print(f"{name}:\n  - {left.get(name)}\n  + {right.get(name)}")
+
+
+def verify(store: Path = STORE) -> None:
+    """Check the bytes of every artifact against its receipt; exits with 1 and names those that differ or have none."""
+    found, bad = artifacts(store), []
+    for path in found:
+        receipt = read_receipt(path)
+        if receipt is None:
+            bad.append(f"{path}: has no receipt")
+        elif sha256(path) != receipt["sha256"]:
+            bad.append(f"{path}: its bytes are not those that its step wrote; delete it, and it is made again")
+    print("\n".join([*bad, f"{len(found)} artifacts, {len(bad)} of them bad"]))
+    if bad:
+        raise SystemExit(1)

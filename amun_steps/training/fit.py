@@ -1,0 +1,353 @@
+"""The one training loop: originals, references, retrained models, tuning grids and every unlearning method.
+
+A stack of models is trained side by side; each member has its own data, order, augmentation, learning rate, penalty,
+mask and generator, so that its result does not depend on who shares its stack, up to floating-point tolerance.
+Members whose current batches differ in size (a last, partial batch) are stepped in groups of equal size, so no batch
+is ever padded and batch normalisation sees what it would see alone. A last batch of one sample, which has no statistics
+of its own, is part of the batch before it.
+
+Code of a network, method or penalty that draws from a global generator finds it seeded by the member's own seed, the
+epoch and, while a batch is computed, its place in it. A network that draws is run one model at a time.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from amun_steps.store.progress import LOG, Progress
+from amun_steps.store.seeds import seed_globally, seed_of
+from amun_steps.store.step import InputError
+from amun_steps.training.checkpoint import Checkpoint
+from amun_steps.training.clipping import Clipper, Clipping
+from amun_steps.training.stack import Stack
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A set of n training samples. `a + b` is their union, `-a` the same samples with the loss negated.
+
+    index: (n,) rows of the pool of images. label: (n,) classes. augment: (n,) whether the images are augmented.
+    sign: (n,) factor of each sample's loss, +1 or -1.
+    """
+
+    index: Tensor
+    label: Tensor
+    augment: Tensor
+    sign: Tensor
+
+    @classmethod
+    def of(cls, index: Tensor, label: Tensor, augment: bool = True) -> "Samples":
+        """Samples with loss factor +1, all augmented or none."""
+        return cls(index, label, torch.full(index.shape, augment), torch.ones(index.shape))
+
+    @classmethod
+    def among(cls, included: np.ndarray, labels: Tensor) -> "Samples":
+        """The rows where `included` (N,) bool of a pool that starts with N images, whose `labels` are (N,)."""
+        index = torch.from_numpy(np.flatnonzero(included))
+        return cls.of(index, labels[index])
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __add__(self, other: "Samples") -> "Samples":
+        return Samples(*(torch.cat(pair) for pair in zip(self._fields(), other._fields(), strict=True)))
+
+    def __neg__(self) -> "Samples":
+        return Samples(self.index, self.label, self.augment, -self.sign)
+
+    def with_labels(self, label: Tensor) -> "Samples":
+        """The same images with other labels."""
+        return Samples(self.index, label, self.augment, self.sign)
+
+    def _fields(self) -> tuple[Tensor, ...]:
+        return self.index, self.label, self.augment, self.sign
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random crop after zero padding by `crop_padding` pixels, and a horizontal flip with probability 1/2."""
+
+    crop_padding: int = 0
+    flip: bool = False
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A learning rate that is multiplied by `factor` every `step` epochs; never, when `step` is None."""
+
+    learning_rate: float
+    step: int | None = None
+    factor: float = 0.1
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate in `epoch`, counted from 0."""
+        return self.learning_rate * (self.factor ** (epoch // self.step) if self.step else 1.0)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the members of a stack share: SGD with momentum, the augmentation, and how the forward pass is computed.
+
+    bfloat16 is autocast's: weights, their gradients and the loss stay in float32. compile: by torch.compile, on a GPU;
+    on CPUs without AVX-512 its gradients are wrong (torch 2.14).
+    """
+
+    epochs: int
+    batch_size: int
+    momentum: float
+    weight_decay: float
+    augmentation: Augmentation
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+
+
+Passes = Callable[[Generator], list[Samples]]
+Penalty = Callable[[Tensor, float], Tensor]
+
+
+@dataclass(frozen=True)
+class Member:
+    """What one model of a stack is trained on.
+
+    passes: called once an epoch with the member's generator: the sets that are passed over one after the other, each
+    shuffled within itself. penalty: (weights (parameters,), share of the epochs that are done, in [0, 1)) -> a scalar
+    added to the loss. mask: (parameters,) bool, False where a weight must not move; all members have one, or none.
+    """
+
+    passes: Passes
+    schedule: Schedule
+    seed: int
+    penalty: Penalty | None = None
+    mask: Tensor | None = None
+
+
+class Network(Protocol):
+    """The models of a stack as an objective sees them."""
+
+    def __call__(self, images: Tensor, train: bool = True) -> Tensor:
+        """(models, batch, classes) logits of (models, batch, ...) images; those in evaluation mode know no weights."""
+
+
+Objective = Callable[[Network, Tensor, Tensor, Sequence[Generator]], Tensor]
+"""(network, images, labels, each model's generator) -> (models, batch) loss."""
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """(models, batch) cross entropy of (models, batch, classes) logits and (models, batch) labels."""
+    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
+
+
+def supervised(network: Network, images: Tensor, labels: Tensor, generators: Sequence[Generator]) -> Tensor:
+    """The objective of everything but adversarial training: the cross entropy."""
+    return cross_entropy(network(images), labels)
+
+
+def fit(
+    stack: Stack,
+    pool: Tensor,
+    members: Sequence[Member],
+    recipe: Recipe,
+    *,
+    objective: Objective = supervised,
+    clipping: Clipping | None = None,
+    checkpoint: Path | None = None,
+    after_epoch: Callable[[], object] = lambda: None,
+    label: str = "models",
+) -> Tensor:
+    """Train `stack` in place, member m on `members[m]`, and return the (models, epochs) mean training loss.
+
+    pool: (K, channels, height, width) images in [0, 1] on the stack's device, the rows that `Samples.index` names.
+    checkpoint: where the state is saved between epochs, now and then and at the end; a fit that finds one goes on from
+    there, to the same bits. clipping: keeps the spectral norms of the weights bounded. after_epoch: called when `stack`
+    has been through another epoch, to look at it. label: what the log calls the models; it is told the mean loss at the
+    end of an epoch, now and then. Nothing in an epoch waits for the device. A member that diverges goes on with NaN and
+    disturbs no other; the log names it. Raises InputError where `recipe` wants torch.compile and there is no GPU.
+    """
+    if recipe.compile and stack.weights.device.type != "cuda":
+        raise InputError(
+            f"compile: found true on the device {stack.weights.device}, expected a CUDA GPU: torch.compile is for GPUs"
+            " only here; run the job on one, or set compile: false in the recipe"
+        )
+    if len(members) != stack.size:
+        raise ValueError(f"{len(members)} members for a stack of {stack.size} models")
+    device = stack.weights.device
+    generators = [Generator().manual_seed(member.seed) for member in members]
+    masks = None if members[0].mask is None else torch.stack([m.mask for m in members]).to(device)
+    velocity = torch.zeros_like(stack.weights)
+    losses = torch.zeros(stack.size, recipe.epochs, device=device)
+    clipper = Clipper(stack, clipping) if clipping else None
+    taken = torch.zeros(stack.size, dtype=torch.long)  # steps of each member, on the CPU
+
+    def update(group: list[int], table: dict[str, Tensor], turn: int, start: int, stop: int) -> None:
+        if stack.random:
+            seed_globally(seed_of(members[group[0]].seed, "batch", epoch, turn, start))
+        whole = len(group) == stack.size
+        rows = slice(None) if whole else torch.tensor(group, device=device)
+        part = stack if whole else stack[group]
+        batch = {name: column[rows, start:stop] for name, column in table.items()}
+        weights = part.weights.detach().requires_grad_()
+        images = augment(pool[batch["index"]], batch, recipe.augmentation)
+
+        def network(images: Tensor, train: bool = True) -> Tensor:
+            own = weights if train else None
+            return part.logits(images, weights=own, train=train, compiled=recipe.compile)
+
+        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+            loss = objective(network, images, batch["label"], [generators[m] for m in group])
+        total = (loss * batch["sign"]).mean(dim=1).sum() + _penalties(weights, group, turn, start)
+        (gradient,) = torch.autograd.grad(total, weights)
+        losses[rows, epoch] += loss.detach().sum(dim=1)
+        moved, mask = velocity[rows], None if masks is None else masks[rows]
+        sgd_step(part.weights, gradient, moved, rates[rows], recipe.momentum, recipe.weight_decay, mask)
+        if not whole:  # these were copies
+            stack.weights[rows], velocity[rows] = part.weights, moved
+            for name, value in part.buffers.items():
+                stack.buffers[name][rows] = value
+        if clipper:
+            taken[group] += 1
+            due = [m for m in group if taken[m] % clipping.every == 0]
+            if due:
+                clipper.clip(slice(None) if len(due) == stack.size else due)
+
+    def _penalties(weights: Tensor, group: list[int], turn: int, start: int) -> Tensor | float:
+        total = 0.0
+        for member, own in zip([members[m] for m in group], weights.unbind(), strict=True):
+            if member.penalty is not None:
+                seed_globally(seed_of(member.seed, "penalty", epoch, turn, start))
+                total = total + member.penalty(own, epoch / recipe.epochs)
+        return total
+
+    def passes(member: Member, generator: Generator) -> list[Samples]:
+        seed_globally(seed_of(member.seed, "passes", epoch))
+        return member.passes(generator)
+
+    state = {"weights": stack.weights, "velocity": velocity, "losses": losses, "taken": taken, **stack.buffers}
+    state |= {f"clipping {name}": vectors for name, vectors in (clipper.state if clipper else {}).items()}
+    saved, first = Checkpoint(checkpoint), 0
+    restored = saved.read()
+    if restored is not None:
+        first = int(restored["epochs"])
+        for name, tensor in state.items():
+            tensor.copy_(restored[name])
+        for generator, bits in zip(generators, restored["generators"], strict=True):
+            generator.set_state(bits.clone())  # a view would be read from its storage's start
+    progress = Progress(label, "epoch", recipe.epochs, first)
+    for epoch in range(first, recipe.epochs):
+        rates = torch.tensor([m.schedule.rate(epoch) for m in members], device=device)[:, None]
+        visits = torch.zeros(stack.size)
+        for turn, sets in enumerate(zip_longest(*map(passes, members, generators))):
+            lengths = [len(samples or ()) for samples in sets]
+            if not any(lengths):  # D_R, where there is no access to it
+                continue
+            table = _table(sets, generators, recipe.augmentation, device)
+            for start in range(0, max(lengths), recipe.batch_size):
+                for stop, group in _groups(lengths, start, recipe.batch_size):
+                    for together in [[m] for m in group] if stack.random else [group]:
+                        update(together, table, turn, start, stop)
+            visits += torch.tensor(lengths)
+        losses[:, epoch] /= visits.to(device)
+        facts = lambda epoch=epoch: f"mean loss {losses[:, epoch].mean():.4g}"  # noqa: E731
+        progress.tell(epoch + 1, int(visits.sum()), facts)
+        if clipper and epoch == recipe.epochs - 1:
+            clipper.finish()
+        after_epoch()
+        if saved.due(last=epoch == recipe.epochs - 1):
+            bits = torch.stack([generator.get_state() for generator in generators])
+            saved.write(state | {"epochs": torch.tensor(epoch + 1), "generators": bits})
+    diverged = ~(losses.isfinite().all(dim=1) & stack.weights.isfinite().all(dim=1)).cpu()
+    if diverged.any():
+        numbers = ", ".join(map(str, diverged.nonzero()[:, 0].tolist()))
+        LOG.warning("%s: %d of %d diverged (numbers from 0: %s)", label, diverged.sum(), stack.size, numbers)
+    return losses.cpu()
+
+
+def sgd_step(
+    weights: Tensor,
+    gradient: Tensor,
+    velocity: Tensor,
+    rate: Tensor,
+    momentum: float,
+    weight_decay: float,
+    mask: Tensor | None = None,
+) -> None:
+    """One step of SGD with momentum, in place, on (models, parameters) `weights` and `velocity`; `rate` (models, 1).
+
+    Where `mask` is False a weight keeps its bits: neither momentum nor weight decay moves it (the later fix of SalUn's
+    own code; methods of the paper that mask only the gradient still move it).
+    """
+    velocity.mul_(momentum).add_(gradient.add(weights, alpha=weight_decay))
+    change = rate * velocity
+    if mask is not None:
+        change = torch.where(mask, change, 0.0)
+    weights.sub_(change)
+
+
+def _draw(samples: Samples, augmentation: Augmentation, generator: Generator) -> dict[str, Tensor]:
+    """The samples in a random order, each with its random crop and flip."""
+    n = len(samples)
+    order = torch.randperm(n, generator=generator)
+    columns = {
+        "index": samples.index[order],
+        "label": samples.label[order],
+        "sign": samples.sign[order],
+    }
+    if augmentation.crop_padding:
+        shift = torch.randint(0, 2 * augmentation.crop_padding + 1, (n, 2), generator=generator)
+        columns["shift"] = torch.where(samples.augment[order, None], shift, augmentation.crop_padding)
+    if augmentation.flip:
+        columns["flip"] = (torch.rand(n, generator=generator) < 0.5) & samples.augment[order]
+    return columns
+
+
+def _table(
+    sets: Sequence[Samples | None], generators: Sequence[Generator], augmentation: Augmentation, device: torch.device
+) -> dict[str, Tensor]:
+    """(models, longest, ...) columns of what each member visits; nobody reads a row beyond the member's samples."""
+    drawn = [
+        _draw(samples, augmentation, generator) if samples else {}
+        for samples, generator in zip(sets, generators, strict=True)
+    ]
+    columns = next(d for d in drawn if d)
+    return {
+        name: pad_sequence([d.get(name, column[:0]) for d in drawn], batch_first=True).to(device, non_blocking=True)
+        for name, column in columns.items()
+    }
+
+
+def _groups(lengths: Sequence[int], start: int, batch_size: int) -> list[tuple[int, list[int]]]:
+    """The members that have a batch at `start`, grouped by where it stops; a single sample at the end is not left."""
+    groups: dict[int, list[int]] = defaultdict(list)
+    for member, length in enumerate(lengths):
+        if length > start + (start > 0):
+            stop = min(start + batch_size, length)
+            groups[length if length - stop == 1 else stop].append(member)
+    return list(groups.items())
+
+
+def augment(images: Tensor, batch: dict[str, Tensor], augmentation: Augmentation) -> Tensor:
+    """(models, batch, channels, height, width) images, each cropped at its `shift` (rows, columns from the padded
+    corner) and mirrored where `flip`."""
+    if "shift" not in batch and "flip" not in batch:
+        return images
+    *lead, height, width = images.shape
+    flat = F.pad(images.flatten(0, 1), (augmentation.crop_padding,) * 4)
+    n = len(flat)
+    rows = torch.arange(height, device=images.device).expand(n, height)
+    columns = torch.arange(width, device=images.device).expand(n, width)
+    if "flip" in batch:
+        columns = torch.where(batch["flip"].flatten()[:, None], columns.flip(1), columns)
+    if "shift" in batch:
+        shift = batch["shift"].flatten(0, 1)
+        rows, columns = rows + shift[:, :1], columns + shift[:, 1:]
+    each = torch.arange(n, device=images.device)[:, None, None]
+    picked = flat[each, :, rows[:, :, None], columns[:, None, :]]  # (n, height, width, channels)
+    return picked.permute(0, 3, 1, 2).reshape(*lead, height, width)

@@ -1,0 +1,173 @@
+"""A stack of models: many models of one network as tensors with a leading model axis, run side by side.
+
+On disk a stack is one safetensors file: every parameter and buffer under its own name with a leading model axis, and
+the network as JSON metadata, so that a file can be loaded without knowing what made it.
+"""
+
+import importlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from amun_steps.store.addresses import canonical
+from amun_steps.store.seeds import seed_globally
+from amun_steps.store.step import InputError
+
+
+@dataclass
+class Stack:
+    """`size` models of one network.
+
+    network: name and parameters of a module of `amun_steps.models`, plus the images' `shape` and `classes`.
+    weights: (models, parameters) all parameters of each model, flat, in the order of `named_parameters`.
+    buffers: name -> (models, ...) running statistics of batch normalisation.
+    """
+
+    network: dict[str, Any]
+    weights: Tensor
+    buffers: dict[str, Tensor]
+
+    def __post_init__(self):
+        self.module = _skeleton(self.network)
+        self._named = [(name, tuple(p.shape), p.numel()) for name, p in self.module.named_parameters()]
+
+    @property
+    def size(self) -> int:
+        return len(self.weights)
+
+    @cached_property
+    def random(self) -> bool:
+        """Whether the network draws random numbers while it is trained, as dropout does."""
+        with _Draws() as draws:
+            self.module.train()(torch.empty(2, *self.network["shape"], device="meta"))
+        return draws.found
+
+    def __getitem__(self, models: slice | Sequence[int]) -> "Stack":
+        """A stack of copies of `models` (which may repeat)."""
+        index = torch.arange(self.size)[models] if isinstance(models, slice) else torch.as_tensor(models)
+        index = index.to(self.weights.device)
+        return Stack(self.network, self.weights[index], {k: v[index] for k, v in self.buffers.items()})
+
+    def parameters(self, weights: Tensor) -> dict[str, Tensor]:
+        """Views of flat `weights` (models, parameters) by name, each (models, *shape)."""
+        parts = weights.split([count for *_, count in self._named], dim=1)
+        return {name: w.view(-1, *shape) for w, (name, shape, _) in zip(parts, self._named, strict=True)}
+
+    def logits(
+        self, images: Tensor, *, weights: Tensor | None = None, train: bool = False, compiled: bool = False
+    ) -> Tensor:
+        """(models, batch, classes) logits of (models, batch, channels, height, width) images in [0, 1].
+
+        weights: stand in for the stack's own, to differentiate by. train: batch normalisation by the batch's own
+        statistics; the running ones are updated in place. compiled: by torch.compile, which takes a minute at first.
+        """
+        self.module.train(train)
+        parameters = self.parameters(self.weights if weights is None else weights)
+        return (_compiled() if compiled else _forward)(self.module, parameters, self.buffers, images)
+
+    @torch.no_grad()
+    def predict(self, images: Tensor, batch: int = 1024) -> Tensor:
+        """(models, N, classes) logits in evaluation mode of (N, channels, height, width) images, on the CPU."""
+        parts = [self.logits(part.expand(self.size, *part.shape)).float().cpu() for part in images.split(batch)]
+        return torch.cat(parts, dim=1)
+
+
+class _Draws(TorchDispatchMode):
+    """Whether an operation inside draws from a random generator."""
+
+    found = False
+
+    def __torch_dispatch__(self, operation, types, arguments=(), options=None):
+        self.found |= torch.Tag.nondeterministic_seeded in operation.tags
+        return operation(*arguments, **(options or {}))
+
+
+def _forward(module: nn.Module, parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor) -> Tensor:
+    if len(images) == 1:  # vmap over one model costs what it saves with many
+        state = {k: v[0] for k, v in (parameters | buffers).items()}
+        (alone,) = images
+        if torch.is_autocast_enabled(alone.device.type):  # the layout that half-precision convolutions are fast in
+            alone = alone.contiguous(memory_format=torch.channels_last)
+        return functional_call(module, state, (alone,))[None]
+    return vmap(lambda p, b, x: functional_call(module, (p, b), (x,)))(parameters, buffers, images)
+
+
+@cache
+def _compiled() -> Callable[..., Tensor]:
+    return torch.compile(_forward)  # takes seconds, which only those wait for who want it
+
+
+def _skeleton(network: dict[str, Any]) -> nn.Module:
+    """The network's structure without storage; its tensors come with each call."""
+    with torch.device("meta"):
+        return build(network)
+
+
+def build(network: dict[str, Any]) -> nn.Module:
+    """A freshly initialised module of `network`: its `name` is a module of `amun_steps.models`."""
+    parameters = dict(network)
+    return importlib.import_module(f"amun_steps.models.{parameters.pop('name')}").build(**parameters)
+
+
+def initialise(network: dict[str, Any], seeds: Sequence[int], device: torch.device) -> Stack:
+    """A stack of freshly initialised models, one per seed; a model depends on its own seed alone."""
+    models = []
+    with torch.random.fork_rng(devices=[]):
+        for seed in seeds:
+            seed_globally(seed)
+            models.append(build(network))
+    weights = torch.stack([nn.utils.parameters_to_vector(m.parameters()) for m in models]).detach()
+    buffers = {
+        name: torch.stack([dict(m.named_buffers())[name] for m in models]).to(device)
+        for name, _ in models[0].named_buffers()
+    }
+    return Stack(network, weights.to(device), buffers)
+
+
+def concatenate(stacks: Sequence[Stack]) -> Stack:
+    """One stack of all models of `stacks`, in order."""
+    return Stack(
+        stacks[0].network,
+        torch.cat([s.weights for s in stacks]),
+        {k: torch.cat([s.buffers[k] for s in stacks]) for k in stacks[0].buffers},
+    )
+
+
+def save(stack: Stack, path: Path) -> None:
+    """Write a stack as safetensors."""
+    tensors = {**stack.parameters(stack.weights), **stack.buffers}
+    save_file(
+        {name: t.detach().cpu().contiguous() for name, t in tensors.items()},
+        path,
+        metadata={"network": canonical(stack.network)},
+    )
+
+
+def load(paths: Sequence[Path], device: torch.device) -> Stack:
+    """The stack of all models in `paths`, in order. Raises InputError, naming it, for a file that is no stack."""
+    stacks = []
+    for path in paths:
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{path}: cannot be read ({error}); delete it, and it is made again") from None
+        if "network" not in metadata:
+            raise InputError(f"{path}: no stack of models: its metadata lack 'network'")
+        network = json.loads(metadata["network"])
+        module = _skeleton(network)
+        weights = torch.cat([tensors[n].flatten(1) for n, _ in module.named_parameters()], dim=1)
+        buffers = {n: tensors[n].to(device) for n, _ in module.named_buffers()}
+        stacks.append(Stack(network, weights.to(device), buffers))
+    return concatenate(stacks)

@@ -1,0 +1,1 @@
+"""What people read: runs, tables, figures, claims, the report, the terminal."""

@@ -1,0 +1,209 @@
+"""Step: everything that people read in one HTML file, with the provenance of every number."""
+
+import base64
+import html
+import io
+import json
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from amun_steps.steps.choose import edges, read_grid
+from amun_steps.store.commands import artifacts
+from amun_steps.store.step import Output, main, read_receipt, step
+from amun_steps.views.figures import Panel, draw
+from amun_steps.views.runs import read_runs
+
+STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 1200px; margin: 2rem auto; padding: 0 1rem; color: #222 }
+h1, h2 { line-height: 1.2 } h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc }
+table { border-collapse: collapse; font-size: 12px; font-variant-numeric: tabular-nums; white-space: nowrap }
+th, td { padding: 2px 9px; text-align: right } th:first-child, td:first-child { text-align: left }
+thead th { border-bottom: 1px solid #222 } tbody tr:nth-child(even) { background: #f4f4f4 }
+.wide { overflow-x: auto; margin: 0.5rem 0 } .text td { text-align: left; white-space: normal }
+.held { color: #006b4f; font-weight: bold } .failed { color: #b3261e; font-weight: bold }
+img { max-width: 100%; height: auto } figure { margin: 1.5rem 0 } caption, figcaption { text-align: left; color: #444 }
+pre { background: #f4f4f4; padding: 0.8rem; overflow-x: auto; font-size: 12px } summary { cursor: pointer }
+"""
+
+
+ROW = 4
+"""Panels beside each other at the page's width."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Panels (see `amun_steps.views.figures`) that show how models were trained or tuned, from the files `inputs`."""
+
+    title: str
+    panels: list[Panel]
+    inputs: list[Path]
+
+
+@step
+def report(
+    *,
+    tables: list[Path],
+    figures: list[Path],
+    captions: list[str],
+    claims: Path,
+    runs: list[Path],
+    trained: list[Trained],
+    config: dict[str, Any],
+    store: str,
+    output: Output,
+) -> None:
+    """Put tables (Markdown), figures (PNG), claims and runs (CSV) into one HTML file that needs no other.
+
+    `captions` are those of the figures, `trained` the pictures of losses and tuning. `store` is the folder whose
+    receipts say what each stage took; it is looked at as it is now.
+    """
+    sections = [
+        ("Tables", "\n".join(_table(path.read_text(encoding="utf-8")) for path in tables)),
+        ("Figures", "\n".join(map(_figure, figures, captions))),
+        ("Claims", _claims(pd.read_csv(claims))),
+        ("Training", "\n".join(map(_trained, trained))),
+        ("Runtime", _runtime(Path(store))),
+        ("Config", f"<pre>{html.escape(yaml.safe_dump(config, sort_keys=False, width=120))}</pre>"),
+        ("Provenance", _provenance(runs)),
+    ]
+    links = " · ".join(f'<a href="#{title.lower()}">{title}</a>' for title, _ in sections)
+    body = "\n".join(f'<h2 id="{title.lower()}">{title}</h2>\n{text}' for title, text in sections)
+    page = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>AMUN: results</title><style>{STYLE}</style>'
+        f"</head><body><h1>AMUN: machine unlearning with adversarial examples</h1><p>{links}</p>{body}</body></html>\n"
+    )
+    output.write_text(page, encoding="utf-8")
+
+
+def _table(markdown: str) -> str:
+    """A table of the workflow (see `amun_steps.views.tables.markdown`) as HTML."""
+    caption, rows = _parts(markdown)
+    head, *body = rows
+    cells = ["<tr>" + "".join(f"<th>{_inline(cell)}</th>" for cell in head) + "</tr>"]
+    lines = ["<tr>" + "".join(f"<td>{_inline(cell)}</td>" for cell in row) + "</tr>" for row in body]
+    table = f"<table><thead>{cells[0]}</thead><tbody>{''.join(lines)}</tbody></table>"
+    return f'<figure><figcaption>{html.escape(caption)}</figcaption><div class="wide">{table}</div></figure>'
+
+
+def _parts(markdown: str) -> tuple[str, list[list[str]]]:
+    """The caption and the rows of cells of a Markdown table, without its rule."""
+    caption, _, *lines = markdown.splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return caption, [rows[0], *rows[2:]]
+
+
+def _inline(cell: str) -> str:
+    """A cell's bold and underline as HTML; nothing else in it is markup."""
+    text = html.escape(cell).replace("&lt;u&gt;", "<u>").replace("&lt;/u&gt;", "</u>")
+    before, *bold = text.split("**")
+    return f"{before}<b>{bold[0]}</b>{bold[1]}" if len(bold) == 2 else text
+
+
+def _figure(path: Path, caption: str) -> str:
+    name = path.stem.replace("fig", "Figure ")
+    image = base64.b64encode(path.read_bytes()).decode()
+    shown = f'<img alt="{name}" src="data:image/png;base64,{image}">'
+    return f"<figure>{shown}<figcaption>{name}. {html.escape(caption)}</figcaption></figure>"
+
+
+def _trained(shown: Trained) -> str:
+    """The panels, ROW in a picture, and for each grid what was chosen and whether at an edge of the grid."""
+    parts = []
+    for start in range(0, len(shown.panels), ROW):
+        png = io.BytesIO()
+        drawn, _ = draw(shown.panels[start : start + ROW], shown.inputs)
+        drawn.savefig(png, format="png", dpi=200, metadata={"Software": None})
+        image, inches = base64.b64encode(png.getvalue()).decode(), drawn.get_figwidth()
+        parts.append(
+            f'<img alt="{shown.title}" style="width: {130 * inches:.0f}px" src="data:image/png;base64,{image}">'
+        )
+    said = [
+        _choice(panel.title, *(shown.inputs[n] for n in panel.files[0]))
+        for panel in shown.panels
+        if panel.kind == "grid"
+    ]
+    return f"<figure><figcaption>{html.escape(shown.title)}</figcaption>{''.join(parts)}{''.join(said)}</figure>"
+
+
+def _choice(title: str, whole: Path, best: Path) -> str:
+    rows, chosen = read_grid(whole, best)
+    values = {name: [json.loads(str(value)) for value in rows[name].unique()] for name in chosen}
+    said = ", ".join(f"{name} {json.dumps(value)}" for name, value in chosen.items())
+    edge = [f"<b>At the edge: {html.escape(sentence)}.</b>" for sentence in edges(values, chosen)]
+    return f"<p>{html.escape(title)}: {' '.join([html.escape(said) + '.', *edge])}</p>"
+
+
+def _claims(claims: pd.DataFrame) -> str:
+    held = {"True": '<span class="held">held</span>', "False": '<span class="failed">failed</span>'}
+    text = claims.select_dtypes(include=["object", "string"]).columns.difference(["held"])
+    shown = claims.assign(
+        held=claims.held.astype(str).map(lambda value: held.get(value, "cannot be said")),
+        **{name: claims[name].map(html.escape, na_action="ignore") for name in text},
+    )
+    counts = claims.held.astype(str).value_counts()
+    sentence = f"<p>{counts.get('True', 0)} of {len(claims)} held, {counts.get('False', 0)} failed.</p>"
+    return sentence + '<div class="wide text">' + _html(shown, escape=False) + "</div>"
+
+
+def _html(rows: pd.DataFrame, escape: bool = True) -> str:
+    return rows.to_html(index=False, border=0, na_rep="", escape=escape, float_format=lambda value: f"{value:.4g}")
+
+
+def _runtime(store: Path) -> str:
+    """Seconds of each step in the store, by its receipts, a job's counted once."""
+    jobs = {}
+    for receipt in _receipts(store):
+        jobs[receipt["step"], receipt["began"], receipt["host"], json.dumps(receipt["inputs"])] = receipt
+    steps = defaultdict(list)
+    for receipt in jobs.values():
+        steps[receipt["step"].removeprefix("amun_steps."), receipt["device"]].append(receipt)
+    rows = pd.DataFrame(
+        [
+            {
+                "step": name,
+                "device": device,
+                "jobs": len(found),
+                "hours": sum(r["seconds"] for r in found) / 3600,
+                "longest (s)": max(r["seconds"] for r in found),
+                "most memory (GB)": max(r["peak_memory_bytes"] for r in found) / 1e9,
+            }
+            for (name, device), found in steps.items()
+        ]
+    )
+    return "" if rows.empty else '<div class="wide">' + _html(rows.sort_values("hours", ascending=False)) + "</div>"
+
+
+def _receipts(store: Path) -> Iterator[dict]:
+    yield from filter(None, map(read_receipt, artifacts(store)))
+
+
+def _provenance(runs: Sequence[Path]) -> str:
+    """The commit, and each run of each experiment with its hyperparameters, seed and address."""
+    columns = ["method", "access", "forget", "set", "original", "run", "hyperparameters", "seed", "address"]
+    parts = [
+        f"<p>Commit {_commit()}. Every number of a table is a mean over runs; a run's models lie in the folder of"
+        " <code>results/store</code> whose name ends with its address, and <code>amun store why FILE</code>"
+        " says what made one, back to the data.</p>"
+    ]
+    for path in runs:
+        rows = read_runs(path)[columns]
+        parts.append(f"<details><summary>{path.stem}: {len(rows)} runs</summary>")
+        parts.append('<div class="wide">' + _html(rows) + "</div></details>")
+    return "\n".join(parts)
+
+
+def _commit() -> str:
+    """The commit of the working copy, with a note where it has changes; 'unknown' without git."""
+    done = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+if __name__ == "__main__":
+    main(report)

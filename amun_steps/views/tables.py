@@ -1,0 +1,247 @@
+"""Step: a table of the paper, as CSV, Markdown and LaTeX: mean and standard deviation over runs."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from amun_steps.store.step import Output, main, step
+from amun_steps.views.runs import collect
+
+TITLES = {
+    "unlearn_accuracy": "Unlearn Acc",
+    "retain_accuracy": "Retain Acc",
+    "test_accuracy": "Test Acc",
+    "ft_auc": "FT AUC",
+    "fr_auc": "FR AUC",
+    "mis": "MIS",
+    "average_gap": "Avg. Gap",
+}
+METHODS = {
+    "retrained": "Retrain",
+    "ft": "FT",
+    "rl": "RL",
+    "ga": "GA",
+    "bs": "BS",
+    "l1_sparse": "l1-Sparse",
+    "salun": "SalUn",
+    "amun": "AMUN",
+    "amun_salun": "AMUN+SalUn",
+    "amun_transferred": "AMUN, D_A of other models",
+    "amun_ffgsm": "AMUN, D_A by FFGSM",
+}
+ACCESS = {"with_remain": "with D_R", "without_remain": "no D_R"}
+CAPTIONS = {"with_remain": "access to D_R", "without_remain": "access to only D_F"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """The models of a row: a method, and its access where the row has one of its own (not for retrained models)."""
+
+    method: str
+    access: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The columns of one family of forget sets, and of one access where the rows have none of their own."""
+
+    forget: str
+    fraction: float
+    access: str = ""
+
+    @property
+    def name(self) -> str:
+        """What its columns begin with in the CSV."""
+        return f"{self.access}_{self.forget}" if self.access else self.forget
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a table shows. metrics: columns of runs.csv in percent, and average_gap, whose attack is `mia`.
+
+    references: the number of RMIA's reference models, for the caption.
+    """
+
+    title: str
+    rows: list[Row]
+    groups: list[Group]
+    metrics: list[str]
+    mia: str
+    references: int
+
+
+def summarise(runs: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+    """A line per row of the layout; for each group and metric a mean, a std and a count.
+
+    `runs` is what `collect` gives for one experiment. Columns: method, access, then for each group
+    `<group>_<metric>_mean`, `_std` (both in percent) and `_count` for each of `layout.metrics`, and
+    `<group>_diverged` and `<group>_rmia_ties`, the most that `score` found. The std is the sample's (over
+    n - 1; NaN for one run), the count that of the runs behind the mean. A diverged run has no metrics: it is in no mean
+    and no count, but in `<group>_diverged`. Raises ValueError for runs of several experiments and for a row without
+    runs.
+    """
+    experiments = runs.experiment.unique()
+    if len(experiments) > 1:
+        raise ValueError(f"{layout.title}: found runs of {', '.join(experiments)}; a table shows one experiment")
+    lines = []
+    for row in layout.rows:
+        line: dict[str, str | float | int] = {"method": row.method, "access": row.access}
+        for group in layout.groups:
+            access = "" if row.method == "retrained" else row.access or group.access
+            chosen = runs[(runs.method == row.method) & (runs.access == access) & (runs.forget == group.forget)]
+            if chosen.empty:
+                raise ValueError(f"{layout.title}: found no run of {row.method} ({access}) for {group.forget}")
+            for metric in layout.metrics:
+                values = chosen[f"average_gap_{layout.mia}" if metric == "average_gap" else metric].dropna()
+                line |= {
+                    f"{group.name}_{metric}_mean": values.mean(),
+                    f"{group.name}_{metric}_std": values.std(ddof=1),
+                    f"{group.name}_{metric}_count": len(values),
+                }
+            line[f"{group.name}_diverged"] = int(chosen.diverged.sum())
+            line[f"{group.name}_rmia_ties"] = chosen.rmia_ties.max()
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def ranks(gaps: Sequence[float]) -> list[int | None]:
+    """0 for the lowest Avg. Gap, 1 for the second lowest, as they are printed (ties share a rank); None for others."""
+    # not round(2), which has 2.675 as 2.68 where 2.67 is printed
+    printed = [None if math.isnan(gap) else float(f"{gap:.2f}") for gap in gaps]
+    values = sorted(set(printed) - {None})[:2]
+    return [values.index(gap) if gap in values else None for gap in printed]
+
+
+def render(
+    summary: pd.DataFrame, layout: Layout, plus_minus: str, marks: tuple[str, str], foot: str
+) -> list[list[str]]:
+    """The table's cells as text, a list per row: its name, then 'mean +- std' for each group and metric."""
+    lines = [[_label(row, layout)] for row in layout.rows]
+    for group in layout.groups:
+        for metric in layout.metrics:
+            means = summary[f"{group.name}_{metric}_mean"]
+            ranked = ranks(means) if metric == "average_gap" else [None] * len(means)
+            for line, rank, (_, row) in zip(lines, ranked, summary.iterrows(), strict=True):
+                mean, std = row[f"{group.name}_{metric}_mean"], row[f"{group.name}_{metric}_std"]
+                if metric == "average_gap" and row.method == "retrained":
+                    cell = "0.00"
+                elif pd.isna(mean):
+                    cell = "diverged"
+                else:
+                    cell = f"{mean:.2f}" if rank is None else marks[rank].format(f"{mean:.2f}")
+                    if not pd.isna(std):
+                        cell += f"{plus_minus}{std:.2f}"
+                line.append(cell + (foot if row[f"{group.name}_diverged"] else ""))
+    return lines
+
+
+def _label(row: Row, layout: Layout) -> str:
+    """The row's name, with its access where the table has both."""
+    name = METHODS.get(row.method, row.method)
+    mixed = len({r.access for r in layout.rows if r.access}) > 1
+    return f"{name} {ACCESS[row.access]}" if mixed and row.access else name
+
+
+def markdown(summary: pd.DataFrame, layout: Layout) -> str:
+    """The table as Markdown that is aligned for a terminal: best gap bold, second underlined."""
+    head = [
+        "",
+        *(
+            f"{TITLES[metric]} ({', '.join(filter(None, (percent(group.fraction), ACCESS.get(group.access))))})"
+            for group in layout.groups
+            for metric in layout.metrics
+        ),
+    ]
+    body = render(summary, layout, " ± ", ("**{}**", "<u>{}</u>"), "†")
+    widths = [max(len(line[k]) for line in (head, *body)) for k in range(len(head))]
+    rule = ["-" * width for width in widths]
+    lines = [
+        " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in (head, rule, *body)
+    ]
+    return "\n".join([f"{layout.title}. {caption(summary, layout)}", "", *(f"| {line} |" for line in lines)]) + "\n"
+
+
+def latex(summary: pd.DataFrame, layout: Layout) -> str:
+    r"""The table as LaTeX (needs \usepackage{booktabs}): best gap bold, second underlined."""
+    per = len(layout.metrics)
+    labels = [
+        ", ".join(filter(None, (f"Random forget ({percent(group.fraction)})", ACCESS.get(group.access))))
+        for group in layout.groups
+    ]
+    body = render(summary, layout, r" $\pm$ ", (r"\textbf{{{}}}", r"\underline{{{}}}"), r"\textsuperscript{\dag}")
+    groups = " & ".join(rf"\multicolumn{{{per}}}{{c}}{{{_tex(label)}}}" for label in labels)
+    rules = " ".join(rf"\cmidrule(lr){{{2 + k * per}-{1 + (k + 1) * per}}}" for k in range(len(labels)))
+    titles = " & ".join(["", *(TITLES[metric] for _ in labels for metric in layout.metrics)])
+    lines = [
+        rf"% {layout.title}; needs \usepackage{{booktabs}}",
+        r"\begin{table*}",
+        r"\centering",
+        rf"\begin{{tabular}}{{l{'c' * per * len(labels)}}}",
+        r"\toprule",
+        rf" & {groups} \\ {rules}",
+        rf"{titles} \\",
+        r"\midrule",
+        *(" & ".join([_tex(line[0]), *line[1:]]) + r" \\" for line in body),
+        r"\bottomrule",
+        r"\end{tabular}",
+        rf"\caption{{{_tex(caption(summary, layout))}}}",
+        r"\end{table*}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def caption(summary: pd.DataFrame, layout: Layout) -> str:
+    """What the reader has to know, in one paragraph, without the title: LaTeX numbers tables by itself."""
+    accesses = {part.access for part in (*layout.rows, *layout.groups) if part.access}
+    access = CAPTIONS[accesses.pop()] if len(accesses) == 1 else "and without access to D_R"
+    methods = [k for k, row in enumerate(layout.rows) if row.method != "retrained"]
+    counts = sorted({int(n) for n in summary.filter(regex="_test_accuracy_count$").iloc[methods].to_numpy().flatten()})
+    number = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    text = f"Unlearning with {access}: percent, mean and standard deviation over {number} runs a method."
+    if "average_gap" in layout.metrics:
+        text += (
+            " Avg. Gap is the mean distance from the models retrained without the same forget set, with"
+            f" {TITLES[layout.mia]} as the attack; lowest bold, second underlined."
+        )
+    text += (
+        " Hyperparameters were tuned once, on a forget set of their own, by the Avg. Gap with FT AUC. RMIA had"
+        f" {layout.references} reference models."
+    )
+    ties = summary.filter(like="_rmia_ties").max(axis=None)
+    if ties > 50 and {"ft_auc", "fr_auc"} & {*layout.metrics, layout.mia}:
+        text += (
+            f" RMIA gave one score to up to {ties:.0f}% of the samples of a model, so that its AUC says little here: a"
+            " lower rmia.gamma tells more of them apart."
+        )
+    if summary.filter(like="_diverged").to_numpy().any():
+        text += " † Some runs diverged: they are in no mean, and are counted in the CSV."
+    return text
+
+
+def percent(share: float) -> str:
+    """0.1 as '10%', 0.025 as '2.5%'."""
+    return f"{100 * share:g}%"
+
+
+def _tex(text: str) -> str:
+    for old, new in (("%", r"\%"), ("_", r"\_"), ("†", r"\textsuperscript{\dag}")):
+        text = text.replace(old, new)
+    for old, new in (("l1-Sparse", "$l_1$-Sparse"), (r"D\_R", "$D_R$"), (r"D\_F", "$D_F$"), (r"D\_A", "$D_A$")):
+        text = text.replace(old, new)
+    return text
+
+
+@step
+def table(*, runs: list[Path], layout: Layout, csv: Output, markdown_file: Output, latex_file: Output) -> None:
+    """Write a table's numbers as CSV, and the table itself as Markdown and LaTeX."""
+    summary = summarise(collect(runs), layout)
+    summary.to_csv(csv, index=False, float_format="%.6f", lineterminator="\n")
+    markdown_file.write_text(markdown(summary, layout), encoding="utf-8")
+    latex_file.write_text(latex(summary, layout), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(table)
