@@ -437,7 +437,7 @@ MUTANTS = [
         "test_claims.py",
         ("prior.idxmin()", "prior.idxmax()", "the best prior method"),
         (" / np.sqrt(means.count())", "", "a standard error, not a deviation"),
-        ("of_sets[other])\n    held = measured < 0", "of_sets[other])\n    held = measured > 0", "lower is better"),
+        ("return measured < 0", "return measured > 0", "lower is better"),
         ("fr_auc.mean() - values[1]", "fr_auc.mean() + values[1]", "clipped against other models"),
         ("iloc[-1] - of_sequence.iloc[0]", "iloc[0] - of_sequence.iloc[-1]", "the last request against the first"),
         ("_error(change)", "change.std()", "over sequences"),

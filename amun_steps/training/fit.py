@@ -13,6 +13,7 @@ epoch and, while a batch is computed, its place in it. A network that draws is r
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Literal, Protocol
@@ -255,8 +256,7 @@ def fit(
                         update(together, table, turn, start, stop)
             visits += torch.tensor(lengths)
         losses[:, epoch] /= visits.to(device)
-        facts = lambda epoch=epoch: f"mean loss {losses[:, epoch].mean():.4g}"  # noqa: E731
-        progress.tell(epoch + 1, int(visits.sum()), facts)
+        progress.tell(epoch + 1, int(visits.sum()), partial("mean loss {:.4g}".format, losses[:, epoch].mean()))
         if clipper and epoch == recipe.epochs - 1:
             clipper.finish()
         after_epoch()

@@ -74,8 +74,13 @@ def _less(
     means = rows.groupby("method")[column].mean()
     of_sets = rows.groupby(["set", "method"])[column].mean().unstack()
     measured, spread = means[name] - means[other], _error(of_sets[name] - of_sets[other])
-    held = measured < 0 if np.isfinite(measured) else float("nan")
-    return claim(source, text, where, measured, spread, f"{named} of {name} - that of {other} < 0", held, "points")
+    rule = f"{named} of {name} - that of {other} < 0"
+    return claim(source, text, where, measured, spread, rule, _below_zero(measured), "points")
+
+
+def _below_zero(measured: float) -> bool | float:
+    """Whether a difference is below 0; NaN where everything that it is of has diverged."""
+    return measured < 0 if np.isfinite(measured) else float("nan")
 
 
 def of_clipped(clipped: pd.DataFrame, plain: pd.DataFrame) -> Iterator[dict]:
@@ -88,8 +93,7 @@ def of_clipped(clipped: pd.DataFrame, plain: pd.DataFrame) -> Iterator[dict]:
         errors = [_error(rows.groupby("set").fr_auc.mean()) for rows in values]
         text, rule = "FR AUC of clipped retrained models is lower", "that of clipped - that of other models < 0"
         where = f"{clipped.experiment.iloc[0]}, {forget}"
-        held = measured < 0 if np.isfinite(measured) else float("nan")
-        yield claim("6.2.2", text, where, measured, np.hypot(*errors), rule, held, "points")
+        yield claim("6.2.2", text, where, measured, np.hypot(*errors), rule, _below_zero(measured), "points")
 
 
 def of_fine_tuning(rows: pd.DataFrame, name: str) -> Iterator[dict]:
@@ -135,8 +139,8 @@ def of_requests(rows: pd.DataFrame, name: str) -> Iterator[dict]:
                 of_sequence = values[method].unstack("set")
                 change = of_sequence.iloc[-1] - of_sequence.iloc[0]
                 text = f"The effectiveness of {method} decreases with the number of requests"
-                held = change.mean() < 0 if np.isfinite(change.mean()) else float("nan")
                 rule = "FR AUC - FT AUC after the last request - that after the first < 0"
+                held = _below_zero(change.mean())
                 yield claim("H", text, where, change.mean(), _error(change), rule, held, "points")
 
 
