@@ -135,6 +135,9 @@ def test_effectiveness_is_compared_between_the_first_and_the_last_request(last, 
     (found,) = (row for row in of_requests(rows, "fig2") if row["source"] == "H")
     assert (found["measured"], found["held"]) == (last - 10, expected)
     assert found["spread"] == pytest.approx(0)  # both sequences fall alike, however far they lie apart
+    rows.loc[(rows.method == "amun") & (rows.request == 3) & (rows["set"] == 1), "value"] += 4
+    (found,) = (row for row in of_requests(rows, "fig2") if row["source"] == "H")
+    assert found["spread"] == pytest.approx(2)  # of two changes that differ by 4
 
 
 @pytest.mark.parametrize(("above", "expected"), [(98, True), (90, False)])

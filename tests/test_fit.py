@@ -299,6 +299,24 @@ def test_what_is_drawn_from_global_generators_is_a_member_s_own(dropout, others,
     assert torch.equal(again.weights, alone.weights)
 
 
+def test_two_members_draw_different_numbers_from_global_generators(dropout):
+    pool, labels = images(16)
+    in_batches, in_penalties = [], []
+
+    def draws(network, x, y, generators):
+        in_batches.append(torch.rand(1).item())
+        return supervised(network, x, y, generators)
+
+    def penalty(weights, progress):
+        in_penalties.append(torch.rand(1).item())
+        return 0 * weights.sum()
+
+    members = [learn(torch.arange(16), labels, seed=seed, penalty=penalty) for seed in (5, 6)]
+    fit(models(2, dropout), pool, members, recipe(epochs=2), objective=draws)
+    assert len(set(in_batches)) == len(in_batches) == 4
+    assert len(set(in_penalties)) == len(in_penalties) == 4
+
+
 def test_samples_that_are_not_augmented_stay_as_they_are():
     """Two pixels tell whether an image was shifted: with batch size 1 and no learning, the loss would differ."""
     pool, labels = images(30)
