@@ -10,7 +10,7 @@ import pytest
 from running import CONFIG, edit, planned, snakemake, store, views
 
 from amun_steps.plan import adopt
-from amun_steps.plan.experiment import Stage
+from amun_steps.plan.stage import Stage
 from amun_steps.steps import train
 
 RECIPE = {

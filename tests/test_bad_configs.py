@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from amun_steps.plan import views
-from amun_steps.plan.config import LOADER, ConfigError, read
-from amun_steps.plan.experiment import try_networks
+from amun_steps.plan.config_file import LOADER, read
+from amun_steps.plan.messages import ConfigError
+from amun_steps.plan.networks import try_networks
 from amun_steps.steps import choose as grid
 
 REPOSITORY = Path(__file__).parent.parent

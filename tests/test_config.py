@@ -14,9 +14,10 @@ import yaml
 from running import clone
 
 from amun_steps.plan import config as config_module
-from amun_steps.plan import views
-from amun_steps.plan.config import ConfigError, _function
-from amun_steps.plan.experiment import try_networks
+from amun_steps.plan import signatures, views
+from amun_steps.plan.messages import ConfigError
+from amun_steps.plan.networks import try_networks
+from amun_steps.plan.signatures import find_function
 
 REPOSITORY = Path(__file__).parent.parent
 GOOD = yaml.safe_load((REPOSITORY / "tests" / "tiny.yaml").read_text())
@@ -205,7 +206,7 @@ def test_a_network_that_cannot_take_the_images_is_named_until_it_was_trained(net
     )
     with pytest.raises(ConfigError, match=re.escape(begins + message)):
         try_networks(plan)
-    trained = Path(plan.named["digits", "originals"].file("originals.safetensors"))
+    trained = Path(plan.experiments["digits"].originals().file("originals.safetensors"))
     trained.parent.mkdir(parents=True)
     trained.touch()
     try_networks(plan)
@@ -215,7 +216,7 @@ def test_what_a_reader_does_not_say_is_left_to_the_jobs(monkeypatch, tmp_path):
     """A reader of one's own that says no sizes: nothing is held against them, and nothing is imported."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        config_module, "_function", lambda module, name: None if name == "sizes" else _function(module, name)
+        signatures, "find_function", lambda module, name: None if name == "sizes" else find_function(module, name)
     )
     monkeypatch.setattr(importlib, "import_module", lambda name: pytest.fail(f"{name} was imported"))
     config = changed("forget.random10.fraction", 1e-4)

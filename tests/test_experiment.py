@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from amun_steps.plan import experiment, views
+from amun_steps.plan import views
 
 TINY = yaml.safe_load((Path(__file__).parent / "tiny.yaml").read_text())
 
@@ -43,7 +43,7 @@ def plan():
 
 
 def of(plan, kind, *rest):
-    return plan.named["digits", kind, *rest]
+    return getattr(plan.experiments["digits"], kind)(*rest)
 
 
 @pytest.mark.parametrize(("kind", "rest", "epochs"), [("originals", (), 11), ("retrained", ("random10",), 12)])
@@ -123,8 +123,8 @@ def test_what_is_scored_is_the_models_that_it_is_named_for(plan):
 
 def test_a_sequence_of_requests_is_run_as_tuned_and_adaptive_only_where_it_is_asked(plan):
     tuned = of(plan, "tuned", "amun_salun", "without_remain", "random10")
-    where = ("digits", "amun_salun", "without_remain", "two_of_5", "random10")
-    once, again = (experiment.continuous(plan, *where, attack) for attack in ("", "weak"))
+    where = ("amun_salun", "without_remain", "two_of_5", "random10")
+    once, again = (of(plan, "continuous", *where, attack) for attack in ("", "weak"))
     assert "attack" not in once.parameters
     assert again.parameters["attack"]["parameters"]["steps"] == 5
     for stage in (once, again):

@@ -13,7 +13,7 @@ ALL = ["cifar10", "tiny_imagenet", "cifar10_clipped", "cifar10_trades"]
 
 
 def of(experiment, kind, *rest):
-    return PLAN.named[experiment, kind, *rest].parameters
+    return getattr(PLAN.experiments[experiment], kind)(*rest).parameters
 
 
 @pytest.mark.parametrize(("experiment", "batch"), [("cifar10", 128), ("tiny_imagenet", 256)])

@@ -11,7 +11,7 @@ from running import CONFIG, clone, edit, planned
 
 from amun_steps.plan import calibration
 from amun_steps.plan import cost as plan
-from amun_steps.plan.experiment import Stage
+from amun_steps.plan.stage import Stage
 from amun_steps.plan.views import load_file
 from amun_steps.steps import dataset as data
 from amun_steps.store.step import RECEIPT, InputError

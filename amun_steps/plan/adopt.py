@@ -26,7 +26,8 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter
 
 from amun_steps.plan.cost import Job, dearest_paths, duration, read_jobs, stage_of
-from amun_steps.plan.experiment import Plan, Stage
+from amun_steps.plan.plan import Plan
+from amun_steps.plan.stage import Stage
 from amun_steps.plan.views import load_file
 from amun_steps.steps.choose import choices
 from amun_steps.store.addresses import STORE, canonical, fingerprint, module_file, without_addresses

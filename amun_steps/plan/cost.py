@@ -24,8 +24,10 @@ import torch
 from amun_steps.datasets import Sizes
 from amun_steps.methods import Request
 from amun_steps.plan.calibration import measure
-from amun_steps.plan.config import ConfigError
-from amun_steps.plan.experiment import Plan, Stage, known_sizes, try_networks
+from amun_steps.plan.messages import ConfigError
+from amun_steps.plan.networks import known_sizes, try_networks
+from amun_steps.plan.plan import Plan
+from amun_steps.plan.stage import Stage
 from amun_steps.plan.views import load_file
 from amun_steps.steps.choose import choices, part_of
 from amun_steps.steps.finetune import PANELS, SETS

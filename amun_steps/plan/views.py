@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from amun_steps.plan import experiment as experiments
-from amun_steps.plan.config import ConfigError, read
-from amun_steps.plan.experiment import Plan, Stage, adversarial, continuous, finetuned
+from amun_steps.plan.config_file import read
+from amun_steps.plan.experiment import ACCESS
+from amun_steps.plan.messages import ConfigError
+from amun_steps.plan.plan import Plan
+from amun_steps.plan.stage import Stage
 
 
 def load(config: Mapping[str, Any]) -> Plan:
-    """The plan of a config with the stages that only figures show. Raises ConfigError as `experiment.load` does."""
-    plan = experiments.load(config)
+    """The plan of a config with the stages that only figures show. Raises ConfigError as `Plan` does."""
+    plan = Plan(config)
     for name in config["figures"]:
         figure(plan, name)
     return plan
@@ -124,7 +126,7 @@ def figure(plan: Plan, name: str) -> View:
 
 def _fine_tuning(plan: Plan, found: _Panels, experiment: str, forget: str, recipe: str) -> None:
     """Test accuracy while fine-tuning on D_A and its substitutes, joined with D, with D_F and alone (6.2.1)."""
-    shown = [(finetuned(plan, experiment, forget, recipe), "finetuned.csv")]
+    shown = [(plan.experiments[experiment].finetuned(forget, recipe), "finetuned.csv")]
     sets = ("orig", "adv", "adv_rs", "adv_rl", "orig_rl", "orig_advl")
     for panel, title in (("with_data", "with $D$"), ("with_forget", "with $D_F$"), ("alone", "alone")):
         found.add("curves", title, dict.fromkeys(sets, shown), panel)
@@ -141,17 +143,14 @@ def _requests(
     show: Sequence[str],
 ) -> None:
     """What an attack tells after each of several requests, with and without access to D_R (6.3, Appendix H)."""
-    config = plan.config
+    stages = plan.experiments[experiment]
     for access, title in (("with_remain", "with $D_R$"), ("without_remain", "no $D_R$")):
-        curves = {}
-        for method in methods:
-            if (experiment, "tuned", method, access, tuned_on) not in plan.named:
-                continue  # it cannot do without D_R
-            attack = config["methods"][method].get("attack", config["experiments"][experiment]["attack"])
+        able, curves = set(stages.methods(access)), {}
+        for method in (method for method in methods if method in able):
             if method in adaptive:
-                again = continuous(plan, experiment, method, access, requests, tuned_on, attack)
+                again = stages.continuous(method, access, requests, tuned_on, stages.attack(method))
                 curves[f"{method}_adaptive"] = [(again, "requests.csv")]
-            once = continuous(plan, experiment, method, access, requests, tuned_on, "")
+            once = stages.continuous(method, access, requests, tuned_on, "")
             curves[method] = [(once, "requests.csv")]
         if curves:
             for metric in show:
@@ -159,14 +158,14 @@ def _requests(
 
 
 def _confidence(plan: Plan, found: _Panels, experiment: str, family: str, models: Stage, file: str, title: str) -> None:
-    files = [(models, file), (plan.named[experiment, "dataset"], "dataset.h5")]
-    files.append((plan.named[experiment, "forget", family], "forget.h5"))
+    stages = plan.experiments[experiment]
+    files = [(models, file), (stages.dataset(), "dataset.h5"), (stages.forget(family), "forget.h5")]
     found.add("confidence", f"{title}, {100 * plan.config['forget'][family]['fraction']:g}%", {"phi": files})
 
 
 def _distances(plan: Plan, found: _Panels, title: str, of: Mapping[str, tuple[str, str]]) -> None:
     """A panel of the distances of two (experiment, attack), by name."""
-    stages = {name: adversarial(plan, *pair) for name, pair in of.items()}
+    stages = {name: plan.experiments[e].adversarial(attack) for name, (e, attack) in of.items()}
     found.add("distances", title, {name: _all_originals(stage) for name, stage in stages.items()})
 
 
@@ -177,7 +176,7 @@ def _all_originals(stage: Stage) -> list[tuple[Stage, str]]:
 def _retrained_confidence(plan: Plan, found: _Panels, experiment: str, forget: Sequence[str], clipped: str) -> None:
     """Confidence of retrained models, and distances of a clipped model's adversarial examples (F.1, 6.2.2)."""
     for family in forget:
-        retrained = plan.named[experiment, "retrained", family]
+        retrained = plan.experiments[experiment].retrained(family)
         _confidence(plan, found, experiment, family, retrained, "set0.h5", "Retrained")
     experiments = plan.config["experiments"]
     pairs = {"original": experiment, "clipped": clipped}
@@ -188,16 +187,17 @@ def _unlearned_confidence(
     plan: Plan, found: _Panels, experiment: str, forget: Sequence[str], method: str, access: str
 ) -> None:
     """Confidence before and after unlearning (F.1.1)."""
+    stages = plan.experiments[experiment]
     for family in forget:
-        unlearned = plan.named[experiment, "unlearned", method, access, family]
-        _confidence(plan, found, experiment, family, plan.named[experiment, "originals"], "originals.h5", "Before")
+        unlearned = stages.unlearned(method, access, family)
+        _confidence(plan, found, experiment, family, stages.originals(), "originals.h5", "Before")
         _confidence(plan, found, experiment, family, unlearned, "unlearned.h5", "After")
 
 
 def _epsilons(plan: Plan, found: _Panels, of: Sequence[Mapping[str, str]]) -> None:
     """Final epsilon and work of Algorithm 1 (E.1)."""
     for pair in of:
-        stage = adversarial(plan, pair["experiment"], pair["attack"])
+        stage = plan.experiments[pair["experiment"]].adversarial(pair["attack"])
         steps = stage.parameters["attack"]["parameters"].get("steps", 1)
         found.add("epsilons", f"{pair['experiment']}, {pair['attack']}", {"epsilon": _all_originals(stage)}, str(steps))
 
@@ -236,25 +236,24 @@ def training(plan: Plan) -> list[tuple[str, _Panels]]:
     """What shows how every model was trained: rows of panels, each with its title; the losses of an experiment's
     stages, and each method's tuning."""
     found = []
-    for name, experiment in plan.config["experiments"].items():
-        named, losses = plan.named, _Panels()
-        losses.add("losses", "originals", {"original": [(named[name, "originals"], "originals.h5")]})
-        sets = {family: range(plan.config["forget"][family]["sets"] + 1) for family in experiment["forget"]}
-        curves = {f: [(named[name, "retrained", f], f"set{s}.h5") for s in numbers] for f, numbers in sets.items()}
+    for name, stages in plan.experiments.items():
+        losses = _Panels()
+        losses.add("losses", "originals", {"original": [(stages.originals(), "originals.h5")]})
+        sets = {family: range(plan.config["forget"][family]["sets"] + 1) for family in stages.wanted["forget"]}
+        curves = {f: [(stages.retrained(f), f"set{s}.h5") for s in numbers] for f, numbers in sets.items()}
         losses.add("losses", "retrained", curves)
-        settings = list(itertools.product(experiments.ACCESS, experiment["forget"]))
+        settings = list(itertools.product(ACCESS, stages.wanted["forget"]))
         for access, family in settings:
-            keys = {method: (name, "unlearned", method, access, family) for method in experiment["methods"]}
-            curves = {m: [(named[key], "unlearned.h5")] for m, key in keys.items() if key in named}
+            curves = {m: [(stages.unlearned(m, access, family), "unlearned.h5")] for m in stages.methods(access)}
             if curves:
                 losses.add("losses", f"{access.replace('_', ' ')}, {family}", curves)
         found.append((f"{name}: training loss", losses))
-        for method in experiment["methods"]:
+        for method in stages.wanted["methods"]:
             grids = _Panels()
             for access, family in settings:
-                stage = named.get((name, "tuned", method, access, family))
-                if stage:
-                    shown = [(stage, "grid.csv"), (stage, "best.json")]
+                if method in stages.methods(access):
+                    tuned = stages.tuned(method, access, family)
+                    shown = [(tuned, "grid.csv"), (tuned, "best.json")]
                     grids.add("grid", f"{access.replace('_', ' ')}, {family}", {method: shown})
             found.append((f"{name}: tuning of {method}", grids))
     return found

@@ -10,8 +10,9 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 sys.path.insert(0, str(Path(workflow.basedir).parent))  # a checkout works without being installed
-from amun_steps.plan import experiment, views
-from amun_steps.plan.config import ConfigError, read
+from amun_steps.plan import networks, views
+from amun_steps.plan.config_file import read
+from amun_steps.plan.messages import ConfigError
 from amun_steps.steps import choose
 from amun_steps.store import addresses
 from amun_steps.views import terminal

@@ -1,0 +1,130 @@
+"""What the modules that a config names take, read from their syntax, since importing them would import torch."""
+
+import ast
+import functools
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from amun_steps.datasets import Sizes
+from amun_steps.plan.messages import ConfigError, hint, known, names, shown
+from amun_steps.store.addresses import PACKAGE, module_file
+
+TYPES = {"Sequence": Sequence} | {
+    name: getattr(pydantic, name) for name in ("PositiveInt", "PositiveFloat", "NonNegativeInt", "NonNegativeFloat")
+}
+"""What a parameter of a network, method, attack or reader may be annotated with, beside Python's own types."""
+
+
+def check_call(
+    key: str,
+    chooser: str,
+    package: str,
+    module: str,
+    function: str,
+    parameters: Mapping[str, Any],
+    *,
+    lists: bool = False,
+) -> None:
+    """Raise ConfigError unless `parameters`, found at `key`, are what the chosen module's function takes.
+
+    `chooser` is the key beside them, or in them, that chose the module. lists: each is a list of values to try.
+    """
+    where = key if key.startswith("methods") else f"{key.removesuffix('.parameters')}.{chooser}"
+    known(where, module, modules(package))
+    allowed = signature(f"amun_steps.{package}.{module}", function)
+    for name, values in parameters.items():
+        if name not in allowed:
+            expected = f"expected one of {names(name, allowed)}" if allowed else f"'{module}' has no keyword-only one"
+            raise ConfigError(f"{key}: unknown parameter {name!r}, {expected}")
+        for value in values if lists else [values]:
+            _typed(f"{key}{'.grid' * lists}.{name}", value, allowed[name].annotation)
+    for name, parameter in allowed.items():
+        if parameter.required and name not in parameters:
+            raise ConfigError(f"{key}: lacks the parameter '{name}' that '{module}' needs")
+
+
+def _typed(key: str, value: Any, annotation: str) -> None:
+    """Raise ConfigError unless `value`, found at `key`, is what the parameter is annotated with."""
+    try:
+        wanted = eval(annotation, dict(TYPES))  # of this project's own source
+    except NameError:  # a type that only the module itself knows
+        return
+    try:
+        pydantic.TypeAdapter(wanted).validate_python(value, strict=True)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        what = first["msg"].removeprefix("Input should be ")
+        raise ConfigError(
+            f"{key}: found {shown(value)}, expected {what} ({annotation}){hint(first['input'])}"
+        ) from None
+
+
+def said_sizes(source: str, parameters: Mapping[str, Any]) -> Sizes | None:
+    """What a reader says of the data set that it will read; None for one that does not say.
+
+    Raises InputError, beginning with the parameter, for parameters that the reader refuses.
+    """
+    module = f"amun_steps.datasets.{source}"
+    if find_function(module, "sizes") is None:  # not even imported, as that may take long
+        return None
+    return importlib.import_module(module).sizes(**parameters)
+
+
+@functools.cache
+def _syntax(path: Path) -> list[ast.stmt]:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8")).body
+    except SyntaxError as error:
+        raise ConfigError(f"{path}, line {error.lineno}: {error.msg}") from None
+
+
+def modules(package: str) -> list[str]:
+    """The names that a config may use for modules of `amun_steps.<package>`."""
+    return sorted(p.stem for p in (PACKAGE / package).glob("*.py") if p.stem != "__init__")
+
+
+def method_needs(method: str) -> tuple[str, ...]:
+    """What a module of `amun_steps.methods` declares in `NEEDS`: "remain" (D_R), "adversarial" (D_A), or nothing.
+
+    Read from its syntax, since importing it would import torch. Raises ConfigError where it declares nothing.
+    """
+    path = module_file(f"amun_steps.methods.{method}")
+    for node in _syntax(path):
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "NEEDS":
+            try:
+                needs = ast.literal_eval(node.value)
+            except ValueError:
+                needs = None
+            if isinstance(needs, tuple) and set(needs) <= {"remain", "adversarial"}:
+                return needs
+    raise ConfigError(f'{path}: lacks NEEDS = (...), a tuple of "remain" and "adversarial", whichever the method needs')
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What the source says of a parameter: its annotation, as text, and whether it has no default."""
+
+    annotation: str
+    required: bool
+
+
+def signature(module: str, function: str) -> dict[str, Parameter]:
+    """The keyword-only parameters of a module's function, by name, from its syntax."""
+    node = find_function(module, function)
+    if node is None:
+        raise ConfigError(f"{module_file(module)}: lacks the function '{function}'; see the folder's __init__.py")
+    return {
+        a.arg: Parameter(ast.unparse(a.annotation) if a.annotation else "object", default is None)
+        for a, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    }
+
+
+def find_function(module: str, name: str) -> ast.FunctionDef | None:
+    """The syntax of a module's function; None where it has none of this name."""
+    found = (node for node in _syntax(module_file(module)) if isinstance(node, ast.FunctionDef) and node.name == name)
+    return next(found, None)

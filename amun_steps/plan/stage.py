@@ -1,0 +1,76 @@
+"""A stage: what is computed by one kind of job, its address and the folder that the address is a part of."""
+
+import functools
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from amun_steps.store.addresses import STORE, address, canonical, fingerprint
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One named stage: what computes it and where its artifacts lie.
+
+    parameters: what the rule passes to the step, as JSON. builds_on: the stages whose artifacts it reads, by role.
+    inside: the stage whose folder this one's lies in; None for the store's root. elsewhere: parameters that cannot
+    change what is computed, such as where the data lie, so that the address does not cover them.
+    """
+
+    kind: str
+    name: str
+    parameters: Mapping[str, Any]
+    code: Sequence[str]
+    builds_on: Mapping[str, "Stage"] = field(default_factory=dict)
+    inside: "Stage | None" = None
+    elsewhere: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def address(self) -> str:
+        return address(self.kind, self.parameters, self.code, [s.address for s in self.builds_on.values()])
+
+    @property
+    def slug(self) -> str:
+        """`name-address`: the name is for people, the address for machines."""
+        return f"{self.name}-{self.address}"
+
+    @cached_property
+    def folder(self) -> Path:
+        return (self.inside.folder if self.inside else STORE) / self.slug
+
+    def file(self, name: str) -> str:
+        """The path of one of the stage's files."""
+        return (self.folder / name).as_posix()
+
+    def options(self, *names: str) -> str:
+        """The stage's parameters (those of `names`, or all) as options of a step, quoted for a shell, and its code."""
+        words = ["--planned-code", ",".join(self.code), fingerprint(self.code)]
+        for name, value in {**self.parameters, **self.elsewhere}.items():
+            if names and name not in names:
+                continue
+            words.append("--" + name.replace("_", "-"))
+            if isinstance(value, list) and not any(isinstance(item, dict) for item in value):
+                words += map(str, value)
+            else:
+                words.append(value if isinstance(value, str) else canonical(value))
+        return shlex.join(words)
+
+
+def stage(describe: Callable[..., Stage]) -> Callable[..., Stage]:
+    """Make a method that describes a stage give one and the same each time, also where another experiment has it.
+
+    Its object keeps what it described in `described`, and shares `stages`, all stages by slug, with others.
+    """
+
+    @functools.wraps(describe)
+    def described(self: Any, *which: str) -> Stage:
+        key = describe.__name__, *which
+        if key not in self.described:
+            found = describe(self, *which)
+            self.described[key] = self.stages.setdefault(found.slug, found)
+        return self.described[key]
+
+    return described
