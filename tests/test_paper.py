@@ -31,7 +31,7 @@ def test_originals_and_retrained_models_are_appendix_c_s(experiment, batch):
 @pytest.mark.parametrize("experiment", ALL)
 def test_there_are_128_references_and_three_of_every_other_model(experiment):
     """Appendix C: three models on D, three forget sets, three runs of each: 27; 128 reference models."""
-    references = PLAN.named[experiment, "signals"].builds_on["references"]
+    references = PLAN.experiments[experiment].references()
     assert references.builds_on["inclusion"].parameters["references"] == 128
     assert of(experiment, "originals")["count"] == 3
     for family in CONFIG["experiments"][experiment]["forget"]:
@@ -45,7 +45,7 @@ def test_references_are_trained_as_the_public_code_does():
     """160 epochs; 100 for clipped ones, whose originals take 120."""
 
     def epochs(experiment):
-        references = PLAN.named[experiment, "signals"].builds_on["references"].parameters
+        references = PLAN.experiments[experiment].references().parameters
         return of(experiment, "originals")["training"]["recipe"]["epochs"], references["training"]["recipe"]["epochs"]
 
     assert [epochs(name) for name in ALL] == [(200, 160), (200, 160), (120, 100), (100, 100)]
@@ -57,7 +57,7 @@ def test_robust_models_are_robust_in_all_their_roles():
         ("cifar10_clipped", "clipping", {"bound": 1.0}),
         ("cifar10_trades", "trades", {"beta": 6.0, "epsilon": 0.031, "steps": 10, "step_size": 0.007}),
     ):
-        references = PLAN.named[experiment, "signals"].builds_on["references"].parameters
+        references = PLAN.experiments[experiment].references().parameters
         for given in (of(experiment, "originals"), of(experiment, "retrained", "random10"), references):
             assert wanted.items() <= given["training"][key].items()
             assert given["training"]["network"].get("batch_norm", True) == (key == "trades")
