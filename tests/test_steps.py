@@ -134,9 +134,9 @@ IMAGES, LABELS, TRAIN = np.zeros((4, 3, 8, 8), dtype=np.uint8), np.arange(4), np
 )
 def test_what_a_reader_gives_is_checked(tmp_path, monkeypatch, images, labels, train, message):
     reader = ModuleType("amun_steps.datasets.mine")
-    reader.read = lambda: (images, labels, train)
+    reader.read, reader.__file__ = lambda: (images, labels, train), "their/mine.py"
     monkeypatch.setitem(sys.modules, reader.__name__, reader)
-    with pytest.raises(InputError, match=rf"^amun_steps/datasets/mine.py: read\(\) gave .*{message}"):
+    with pytest.raises(InputError, match=rf"^their/mine.py: read\(\) gave .*{message}"):
         dataset(source="mine", parameters={}, output=tmp_path / "dataset.h5")
 
 

@@ -1,12 +1,15 @@
 """The check of a config: every mistake is named, with its key and what is allowed, before anything is computed."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from amun_steps.datasets import Sizes, share_of
 from amun_steps.plan.messages import ConfigError, known, names, shown
 from amun_steps.plan.schema import check_schema
 from amun_steps.plan.signatures import check_call, method_needs, said_sizes, signature
+from amun_steps.store.addresses import PACKAGE
+from amun_steps.store.plugins import PLUGINS, ROOMS
 from amun_steps.store.step import InputError
 
 ROLES = ("originals", "references", "retrained")
@@ -20,6 +23,7 @@ Known = Mapping[str, Sizes | None]
 def check(config: Mapping[str, Any]) -> None:
     """Raise ConfigError, naming key, value and what is allowed, for the first thing that is wrong in a config."""
     check_schema(config)
+    _use_plugins(config)
     sizes = _check_datasets(config)
     for name, attack in config["attacks"].items():
         given = attack["parameters"]
@@ -38,6 +42,23 @@ def check(config: Mapping[str, Any]) -> None:
         _check_figure(name, config, sizes)
     for name in config["tables"]:
         _check_table(name, config)
+
+
+def _use_plugins(config: Mapping[str, Any]) -> None:
+    """Let the modules of a config's own folder be found. Raises ConfigError for one that has none, or has a module that
+    the package has."""
+    folder = Path(config["plugins"]) if "plugins" in config else None
+    PLUGINS.use(folder)
+    if folder is None:
+        return
+    if not folder.is_dir():
+        raise ConfigError(f"plugins: found {folder}, which is no folder here ({Path.cwd()})")
+    if not any((folder / room).is_dir() for room in ROOMS):
+        raise ConfigError(f"plugins: found {folder}, which has none of the folders {', '.join(ROOMS)}")
+    for room in ROOMS:
+        for file in sorted((folder / room).iterdir()) if (folder / room).is_dir() else ():
+            if file.suffix == ".py" and (PACKAGE / room / file.name).exists():
+                raise ConfigError(f"{file}: '{file.stem}' is the name of one of {room} here already; rename the file")
 
 
 def _check_datasets(config: Mapping[str, Any]) -> Known:

@@ -13,6 +13,7 @@ import pydantic
 from amun_steps.datasets import Sizes
 from amun_steps.plan.messages import ConfigError, hint, known, names, shown
 from amun_steps.store.addresses import PACKAGE, module_file
+from amun_steps.store.plugins import PLUGINS
 
 TYPES = {"Sequence": Sequence} | {
     name: getattr(pydantic, name) for name in ("PositiveInt", "PositiveFloat", "NonNegativeInt", "NonNegativeFloat")
@@ -84,8 +85,9 @@ def _syntax(path: Path) -> list[ast.stmt]:
 
 
 def modules(package: str) -> list[str]:
-    """The names that a config may use for modules of `amun_steps.<package>`."""
-    return sorted(p.stem for p in (PACKAGE / package).glob("*.py") if p.stem != "__init__")
+    """The names that a config may use for modules of `amun_steps.<package>`, or of its plug-ins."""
+    folders = [PACKAGE, *([PLUGINS.folder] if PLUGINS.folder else [])]
+    return sorted(p.stem for folder in folders for p in (folder / package).glob("*.py") if p.stem != "__init__")
 
 
 def method_needs(method: str) -> tuple[str, ...]:

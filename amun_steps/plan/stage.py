@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from amun_steps.store.addresses import STORE, address, canonical, fingerprint
+from amun_steps.store.plugins import PLUGINS
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,8 @@ class Stage:
 
     def options(self, *names: str) -> str:
         """The stage's parameters (those of `names`, or all) as options of a step, quoted for a shell, and its code."""
-        words = ["--planned-code", ",".join(self.code), fingerprint(self.code)]
+        words = ["--plugins", str(PLUGINS.folder)] if PLUGINS.folder else []
+        words += ["--planned-code", ",".join(self.code), fingerprint(self.code)]
         for name, value in {**self.parameters, **self.elsewhere}.items():
             if names and name not in names:
                 continue

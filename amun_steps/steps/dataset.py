@@ -21,11 +21,12 @@ def dataset(*, source: str, parameters: dict[str, Any], folder: str = "", output
     folder: where its files lie, for a source that has files. Raises InputError where a reader gives something else.
     """
     given = parameters | ({"folder": folder} if folder else {})
+    reader = importlib.import_module(f"amun_steps.datasets.{source}")
     try:
-        images, labels, train = importlib.import_module(f"amun_steps.datasets.{source}").read(**given)
+        images, labels, train = reader.read(**given)
     except OSError as error:  # a file that one may not read, for one
         raise InputError(f"{error.filename or folder or source}: cannot be read ({error.strerror or error})") from None
-    _check(f"amun_steps/datasets/{source}.py", images, labels, train)
+    _check(reader.__file__, images, labels, train)
     order = np.argsort(~train, kind="stable")
     write_arrays(output, {"images": images[order], "labels": labels[order].astype(np.int16), "train": train[order]})
 

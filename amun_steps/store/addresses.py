@@ -15,11 +15,15 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from amun_steps.store.plugins import PLUGINS
+
 PACKAGE = Path(__file__).parent.parent
 STORE = Path("results/store")
 # These decide where results lie, how they are recorded and what is said meanwhile, never what they are, so no address
 # covers them.
-NOT_IN_ADDRESSES = frozenset(f"amun_steps.store.{name}" for name in ("addresses", "commands", "progress", "step"))
+NOT_IN_ADDRESSES = frozenset(
+    f"amun_steps.store.{name}" for name in ("addresses", "commands", "plugins", "progress", "step")
+)
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -57,7 +61,7 @@ def fingerprint(modules: Iterable[str]) -> str:
 
     Comments, docstrings and formatting do not count. Raises ModuleNotFoundError for a module that is not there.
     """
-    parts = {name: _syntax(name)[0] for name in closure(modules)}
+    parts = {name: _syntax_of(name)[0] for name in closure(modules)}
     return hashlib.sha256(canonical(parts).encode()).hexdigest()
 
 
@@ -69,24 +73,30 @@ def closure(modules: Iterable[str]) -> set[str]:
         name = todo.pop()
         if name not in found and name not in NOT_IN_ADDRESSES:
             found.add(name)
-            todo.extend(_syntax(name)[1])
+            todo.extend(_syntax_of(name)[1])
     return found
 
 
 def module_file(name: str) -> Path | None:
-    """The source file of a module of this package, given by its dotted name; None where there is none."""
+    """The source file of a module of this package or of its plug-ins, given by its dotted name; None where there is
+    none."""
     if name.split(".")[0] != PACKAGE.name:
         return None
     base = PACKAGE.parent.joinpath(*name.split("."))
-    return next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()), None)
+    ours = next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()), None)
+    return ours or PLUGINS.file(name)
+
+
+def _syntax_of(name: str) -> tuple[str, tuple[str, ...]]:
+    path = module_file(name)
+    if path is None:
+        raise ModuleNotFoundError(f"no module {name} in {PLUGINS.folder or PACKAGE}", name=name)
+    return _syntax(name, path)
 
 
 @functools.cache
-def _syntax(name: str) -> tuple[str, tuple[str, ...]]:
-    """The SHA-256 of a module's syntax, and the modules of this package that it imports."""
-    path = module_file(name)
-    if path is None:
-        raise ModuleNotFoundError(f"no module {name} in {PACKAGE}", name=name)
+def _syntax(name: str, path: Path) -> tuple[str, tuple[str, ...]]:
+    """The SHA-256 of a module's syntax, and the modules of this package and of its plug-ins that it imports."""
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     imports: set[str] = set()
     for node in ast.walk(tree):

@@ -25,6 +25,7 @@ import cyclopts
 from pydantic import TypeAdapter
 
 from amun_steps.store.addresses import address_in, canonical, fingerprint, module_file, plain
+from amun_steps.store.plugins import PLUGINS
 from amun_steps.store.progress import LOG, duration, to_stderr
 from amun_steps.store.seeds import seed_globally, seed_of
 
@@ -240,8 +241,9 @@ def _recorded_sha256(path: Path) -> str | None:
 def main(*steps: Callable) -> None:
     """The command line of a step module: its functions as commands (a single one is the default).
 
-    Options come from the functions' signatures: lists as `--name a b c`, dataclasses and dicts as JSON. One more, which
-    a rule gives, is for all: `--planned-code MODULES FINGERPRINT` refuses to run other code than the address is for.
+    Options come from the functions' signatures: lists as `--name a b c`, dataclasses and dicts as JSON. Two more, which
+    rules give, are for all: `--planned-code MODULES FINGERPRINT` refuses to run other code than the address is for, and
+    `--plugins FOLDER` is where modules lie that the package does not have.
     """
     to_stderr()
     arguments = _check_code(sys.argv[1:])
@@ -261,7 +263,12 @@ def main(*steps: Callable) -> None:
 
 
 def _check_code(arguments: list[str]) -> list[str]:
-    """The arguments without `--planned-code MODULES FINGERPRINT`; exits where the modules have another one now."""
+    """The arguments without `--plugins FOLDER`, whose modules are found from now on, and `--planned-code MODULES
+    FINGERPRINT`; exits where the modules have another one now."""
+    if "--plugins" in arguments:
+        at = arguments.index("--plugins")
+        PLUGINS.use(Path(arguments[at + 1]))
+        arguments = arguments[:at] + arguments[at + 2 :]
     if "--planned-code" not in arguments:
         return arguments
     at = arguments.index("--planned-code")
