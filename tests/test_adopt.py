@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from running import CONFIG, edit, planned, snakemake, store, views
 
-from amun_steps.plan import adopt
+from amun_steps.plan import candidates
 from amun_steps.plan.experiment import Stage
 from amun_steps.steps import train
 
@@ -167,7 +167,7 @@ def test_only_a_stage_of_the_same_parameters_is_a_candidate(recorded, same):
     training = TRAINING | {"recipe": RECIPE | {"precision": "bfloat16"}}
     stage = Stage("references", "net", {"training": training}, ["amun_steps.steps.train"])
     before = {"training": RECORDED, "members": [0, 1], "stack": 2} | recorded
-    assert adopt._same_parameters(stage, before, train.references) is same
+    assert candidates._same_parameters(stage, before, train.references) is same
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_only_a_stage_of_the_same_parameters_is_a_candidate(recorded, same):
 )
 def test_reference_models_are_trained_anew_beside_those_that_they_were_trained_beside(members, stack, jobs):
     receipt = {"parameters": {"members": members, "stack": stack}, "seconds": 12.0, "inputs": []}
-    ways = list(adopt._ways(Path("old"), [f"reference{r}.safetensors" for r in members], receipt))
+    ways = list(candidates._ways(Path("old"), [f"reference{r}.safetensors" for r in members], receipt))
     assert [[int(name[9:].split(".")[0]) for name in names] for names, _, _ in ways] == jobs
     assert all(sizes == {"stack": stack, "references_per_job": len(names)} for names, sizes, _ in ways)
     assert all(seconds == pytest.approx(12.0 * len(names) / len(members)) for names, _, seconds in ways)
@@ -197,5 +197,5 @@ def test_a_grid_is_put_together_from_the_parts_that_it_was_cut_into(trials_per_j
     inputs = [{"path": f"old/part{n}.csv"} for n in range(parts(trials_per_job))]
     grid = {"learning_rate": [1, 2, 3], "step": [1, None]}
     receipt = {"parameters": {"grid": grid, "on": [0, 1, 2]}, "seconds": 1.0, "inputs": inputs}
-    ((_, sizes, _),) = adopt._ways(Path("old"), ["best.json"], receipt)
+    ((_, sizes, _),) = candidates._ways(Path("old"), ["best.json"], receipt)
     assert parts(sizes["trials_per_job"]) == len(inputs)
