@@ -59,12 +59,14 @@ def counts(jobs, whole, stage: str, part: str = "") -> list[dict[str, int]]:
 
 
 def finish(jobs, seconds, size: int = 10, device: str = "a GPU") -> list[Job]:
-    """The jobs as finished ones, with a receipt beside each output that says `seconds(job)`."""
+    """The jobs as finished ones, with a receipt beside each file that says `seconds(job)`, in which a job's reference
+    models were all trained."""
     for job in jobs:
-        for path in map(Path, job.outputs):
+        for path in map(Path, (*job.outputs, *job.models)):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("made by hand")
-            receipt = {"seconds": seconds(job), "bytes": size, "device": device}
+            parameters = {"members": [*range(len(job.models))]} if path.as_posix() in job.models else {}
+            receipt = {"seconds": seconds(job), "bytes": size, "device": device, "parameters": parameters}
             path.with_name(path.name + RECEIPT).write_text(json.dumps(receipt))
     return [replace(job, to_do=False) for job in jobs]
 
@@ -85,18 +87,35 @@ def test_what_is_done_is_not_to_do(jobs, fresh, whole, tmp_path, monkeypatch, pr
     (dataset,) = of(jobs, "dataset")
     parameters = stage_of(dataset, whole).parameters
     data.dataset(source=parameters["source"], parameters=parameters["parameters"], output=Path(dataset.outputs[0]))
-    finish([job for job in jobs if job.stage == "inclusion" or job.rule == "references0to1of4"], lambda job: 7.0)
+    finish([job for job in jobs if job.stage == "inclusion" or "/models0to1." in job.name], lambda job: 7.0)
     now = read_jobs(Path(CONFIG))
-    done = {job.rule for job in now if not job.to_do}
-    assert done == {"dataset", "inclusion", "references0to1of4"}
+    done = {job.name for job in now if not job.to_do}
+    folder = "digits/inclusion4/small_resnet-references"
+    assert done == {"digits/dataset.h5", "digits/inclusion4/inclusion.h5", f"{folder}/models0to1.sha256"}
     costs = plan.costs_of(now, whole)
-    (other,) = [job for job in now if job.rule == "references2to3of4"]
+    (other,) = of(now, "references", "/models2to3.")
     assert costs[other] == plan.Cost(7.0, 20, "receipts, a GPU")
     text = plan.report(now, costs)
     assert "To do: 0.00 GPU-hours; receipts, a GPU" in text
     assert plan.BLIND in text
     (row,) = [line.split() for line in text.splitlines() if " references " in line]
     assert row[2:10] == ["2", "1", "1", "GPU", "7.0", "s", "7.0", "s"]
+
+
+def test_of_a_listing_half_of_which_is_there_the_other_half_is_to_do(jobs, whole, tmp_path, monkeypatch, priced):
+    """By the receipt of the one that is there; where none is, by calibration; nothing where only the listing lacks."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plan, "sizes_of", lambda stage: Sizes(TRAIN, TEST, (1, 8, 8), 10))
+    (job, other) = sorted(of(jobs, "references"), key=lambda job: job.name)
+    assert plan.costs_of([job], whole)[job].seconds == 2 * 4 * ALL // 2
+    finish([job], lambda job: 6.0)
+    assert plan.costs_of([job], whole)[job] == plan.Cost(0.0, 0, "models that are there")
+    Path(job.models[1]).unlink()
+    assert plan.costs_of([job], whole)[job] == plan.Cost(3.0, 10, "receipts, a GPU")
+    Path(job.models[1] + RECEIPT).unlink()
+    costs = plan.costs_of([job, other], whole)
+    assert costs[job] == plan.Cost(3.0, 10, "receipts, a GPU")
+    assert costs[other] == plan.Cost(6.0, 20, "receipts, a GPU")
 
 
 def test_with_receipts_the_sum_is_exactly_theirs(jobs, whole, tmp_path, monkeypatch):
@@ -106,7 +125,7 @@ def test_with_receipts_the_sum_is_exactly_theirs(jobs, whole, tmp_path, monkeypa
     done = finish(jobs, lambda job: 0.125 * len(job.name))
     costs = plan.costs_of(done, whole)
     assert sum(cost.seconds for cost in costs.values()) == sum(0.125 * len(job.name) for job in jobs)
-    assert sum(cost.bytes for cost in costs.values()) == 10 * sum(len(job.outputs) for job in jobs)
+    assert sum(cost.bytes for cost in costs.values()) == 10 * sum(len(job.models or job.outputs) for job in jobs)
     assert f"Done: {len(jobs)} jobs" in plan.report(done, costs)
 
 
@@ -130,7 +149,7 @@ def test_equal_work_costs_the_mean_of_its_receipts_and_other_work_is_calibrated(
     ("stage", "part", "expected"),
     [
         ("originals", "", {"train": 2 * 4 * TRAIN, "predict": 2 * ALL}),
-        ("references", "reference0.", {"train": 2 * 4 * ALL // 2}),
+        ("references", "/models0to1.", {"train": 4 * ALL // 2}),  # each of them
         ("retrained", "set0", {"train": 4 * (TRAIN - FORGET), "predict": ALL}),
         ("signals", "", {"predict": 4 * ALL}),
         ("adversarial", "original1", {"attack": 50 * TRAIN}),
@@ -166,7 +185,7 @@ def test_bytes_are_those_of_models_and_arrays(jobs, whole):
         (job,) = of(jobs, stage, part)
         return work_of(job, stage_of(job, whole), sizes).bytes
 
-    model = written("references", "reference0.") // 2
+    model = written("references", "/models0to1.")
     assert written("dataset") == ALL * (64 + 2 + 1)
     assert written("originals") == 2 * (model + ALL * 10 * 4)
     assert written("signals") == 4 * ALL * 8

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from amun_steps.plan.candidates import Candidate, Unit, find, is_made, path_now
@@ -38,7 +39,7 @@ def adopt(config: Path, *, profile: str | None = None, dry_run: bool = False) ->
     """
     _check_alone()
     plan = load_file(config)
-    jobs = read_jobs(config)
+    jobs = [part for job in read_jobs(config) for part in _by_step(job)]
     units = list(_units(plan, jobs))
     found = _useful(_expected(units))
     print(_estimate(found, jobs))
@@ -54,6 +55,15 @@ def _check_alone() -> None:
             f"{LOCKS}: a workflow runs here, or was killed; wait until it has ended, or release its lock with"
             " `snakemake --unlock`"
         )
+
+
+def _by_step(job: Job) -> list[Job]:
+    """A job as the steps that it calls: where it trains reference models and lists them, these are two."""
+    if not job.models:
+        return [job]
+    there = all(Path(model).is_file() for model in job.models)
+    trains = replace(job, outputs=job.models, to_do=job.to_do and not there)
+    return [trains, replace(job, rule="listing", inputs=job.models)]
 
 
 def _units(plan: Plan, jobs: Sequence[Job]) -> Iterator[Unit]:
@@ -110,16 +120,17 @@ def _estimate(found: Mapping[Unit, Candidate], jobs: Sequence[Job]) -> str:
     """What is to be run and what that saves, stage by stage and in all, and what is left to the workflow."""
     lines, run = [], []
     for unit, candidate in found.items():
-        what = "".join(candidate.evidence[:1])
-        if len(candidate.evidence) > 1:
-            what += f" and {len(candidate.evidence) - 1} more"
-        if not candidate.evidence:
+        proof = candidate.proof
+        what = "".join(proof.files[:1])
+        if len(proof.files) > 1:
+            what += f" and {len(proof.files) - 1} more"
+        if not proof.files:
             what = "the same code"
-        elif all(is_made(unit.stage, name) for name in candidate.evidence):
+        elif all(is_made(unit.stage, name) for name in proof.files):
             what = f"compare {what}, there already"
         else:
-            what = f"run {what}, {duration(candidate.seconds)}"
-            run.append(candidate.seconds)
+            what = f"run {what}, {duration(proof.seconds)}"
+            run.append(proof.seconds)
         if candidate.taken:
             saved = f"take over {len(candidate.taken)} files of {candidate.jobs} jobs, {duration(candidate.saved)}"
         else:
@@ -170,19 +181,20 @@ def _is_whole(unit: Unit, candidate: Candidate) -> bool:
 
 
 def _run(config: Path, profile: str | None, evidence: Mapping[Unit, Candidate]) -> None:
-    """Run by the workflow the jobs whose files are not there; those that are cut in the same way in one run of it."""
+    """Run by the workflow the jobs whose files are not there; those that ask for the same sizes in one run of it."""
     batches: list[tuple[dict[str, int], list[str]]] = []
     for unit, candidate in evidence.items():
-        files = [unit.stage.file(name) for name in candidate.evidence if not is_made(unit.stage, name)]
-        if not files:
+        proof = candidate.proof
+        if all(is_made(unit.stage, name) for name in proof.files):
             continue
+        files = [unit.stage.file(name) for name in proof.asked]
         for sizes, targets in batches:
-            if all(sizes.get(key, value) == value for key, value in candidate.sizes.items()):
-                sizes.update(candidate.sizes)
+            if all(sizes.get(key, value) == value for key, value in proof.sizes.items()):
+                sizes.update(proof.sizes)
                 targets += files
                 break
         else:
-            batches.append((dict(candidate.sizes), files))
+            batches.append((dict(proof.sizes), files))
     for sizes, targets in batches:
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as more:
             json.dump({"jobs": sizes}, more)
@@ -202,7 +214,7 @@ def _take(unit: Unit, candidates: Sequence[Candidate]) -> None:
     for candidate in candidates:
         made = {name: sha256(unit.stage.folder / name) for name in candidate.files if is_made(unit.stage, name)}
         other = [name for name, digest in made.items() if digest != candidate.files[name]["sha256"]]
-        proven = not candidate.evidence or (made and set(candidates[0].evidence) <= made.keys())
+        proven = not candidate.proof.files or (made and set(candidates[0].proof.files) <= made.keys())
         if proven and not other:
             _link(unit, candidate, made)
             return

@@ -39,20 +39,34 @@ class Unit:
 
 
 @dataclass(frozen=True)
+class Proof:
+    """A job, or a part of it that is a job of its own, to be run anew to the same bytes.
+
+    files: the names of what it makes. asked: what the workflow is asked for, by name. sizes: the keys of the config's
+    `jobs` that make it the same job. seconds: what it took.
+    """
+
+    files: Sequence[str]
+    asked: Sequence[str]
+    sizes: Mapping[str, int]
+    seconds: float
+
+
+NOTHING = Proof((), (), {}, 0.0)
+"""What the code that is the present one has to prove."""
+
+
+@dataclass(frozen=True)
 class Candidate:
     """What an older version of the code has computed of a unit.
 
-    files: the receipts of its files, by name. evidence: the names of those of its cheapest job; none where its code is
-    the present one. sizes: the keys of the config's `jobs` that cut this job as it was. seconds: what it took. taken:
-    the names of files to be taken over, if it comes out the same. jobs, saved: how many jobs made them, and their
-    seconds.
+    files: the receipts of its files, by name. proof: its cheapest job, or NOTHING. taken: the names of the files to be
+    taken over, if that comes out the same. jobs, saved: how many jobs made them, and their seconds.
     """
 
     folder: Path
     files: Mapping[str, Mapping[str, Any]]
-    evidence: Sequence[str]
-    sizes: Mapping[str, int]
-    seconds: float
+    proof: Proof
     taken: Sequence[str]
     jobs: int
     saved: float
@@ -81,7 +95,7 @@ def find(unit: Unit, digest: Digest) -> list[Candidate]:
             found.append(candidate)
 
     def rank(candidate: Candidate) -> tuple[bool, str]:
-        return not candidate.evidence, max(receipt["began"] for receipt in candidate.files.values())
+        return not candidate.proof.files, max(receipt["began"] for receipt in candidate.files.values())
 
     return sorted(found, key=rank, reverse=True)
 
@@ -154,23 +168,19 @@ def _candidate(stage: Stage, folder: Path, files: Mapping[str, Mapping[str, Any]
     """
     jobs: dict[str, list[str]] = defaultdict(list)
     for name, receipt in files.items():
-        jobs[canonical([receipt["parameters"], receipt["began"]])].append(name)
+        jobs[canonical([receipt["parameters"], receipt["inputs"], receipt["began"]])].append(name)
     code = fingerprint(stage.code)
     if all(receipt["code"] == code for receipt in files.values()):
-        ways = [((), {}, 0.0)]
+        proofs = [NOTHING]
     else:
-        ways = [way for names in jobs.values() for way in _ways(folder, names, files[names[0]])]
-    if not ways:
+        proofs = [proof for names in jobs.values() for proof in _proofs(folder, names, files[names[0]])]
+    if not proofs:
         return None
-
-    def cost(way: tuple[Sequence[str], Mapping[str, int], float]) -> tuple[bool, float]:
-        return not all(is_made(stage, name) for name in way[0]), way[2]
-
-    evidence, sizes, seconds = min(ways, key=cost)
-    taken = [name for name in files if name not in evidence and not (stage.folder / name).exists()]
+    proof = min(proofs, key=lambda proof: (not all(is_made(stage, name) for name in proof.files), proof.seconds))
+    taken = [name for name in files if name not in proof.files and not (stage.folder / name).exists()]
     shares = [len(set(names) & set(taken)) / len(names) * files[names[0]]["seconds"] for names in jobs.values()]
     count = sum(not set(names).isdisjoint(taken) for names in jobs.values())
-    return Candidate(folder, files, evidence, sizes, seconds, taken, count, sum(shares))
+    return Candidate(folder, files, proof, taken, count, sum(shares))
 
 
 def is_made(stage: Stage, name: str) -> bool:
@@ -179,10 +189,8 @@ def is_made(stage: Stage, name: str) -> bool:
     return path.is_file() and "adopted" not in (read_receipt(path) or {"adopted": True})
 
 
-def _ways(
-    folder: Path, names: Sequence[str], receipt: Mapping[str, Any]
-) -> Iterator[tuple[Sequence[str], Mapping[str, int], float]]:
-    """How a job, or a part of it that is a job of its own, is run anew to the same bytes: files, job sizes, seconds.
+def _proofs(folder: Path, names: Sequence[str], receipt: Mapping[str, Any]) -> Iterator[Proof]:
+    """What of a job can be run anew by itself.
 
     How many models are trained side by side changes how sums are rounded, so it stays as it was.
     """
@@ -194,10 +202,11 @@ def _ways(
         for start in range(0, len(members), parameters["stack"]):
             beside = members[start : start + parameters["stack"]]
             made = [name for name in names if int(re.search(r"\d+", name)[0]) in beside]
-            if len(made) == len(beside) and beside[0] % len(beside) == 0:  # the workflow cuts jobs at such numbers
-                yield made, sizes | {"references_per_job": len(beside)}, seconds * len(beside) / len(members)
-    elif parts:
+            if len(made) == len(beside):
+                listing = f"models{beside[0]}to{beside[-1]}.sha256"
+                yield Proof(made, [listing], sizes, seconds * len(beside) / len(members))
+    elif parts and "grid" in parameters:
         trials = len(choices(parameters["grid"])) * len(parameters["on"])
-        yield names, sizes | {"trials_per_job": -(-trials // len(parts))}, seconds
+        yield Proof(names, names, sizes | {"trials_per_job": -(-trials // len(parts))}, seconds)
     else:
-        yield names, sizes, seconds
+        yield Proof(names, names, sizes, seconds)

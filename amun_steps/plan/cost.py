@@ -16,7 +16,7 @@ from amun_steps.plan.config import ConfigError
 from amun_steps.plan.experiment import Plan, try_networks
 from amun_steps.plan.jobs import Job, dearest_paths, read_jobs, stage_of
 from amun_steps.plan.views import load_file
-from amun_steps.plan.work import sizes_of, work_of
+from amun_steps.plan.work import Work, sizes_of, work_of
 from amun_steps.store.step import device_name, read_receipt
 
 
@@ -30,31 +30,60 @@ class Cost:
 
 
 def costs_of(jobs: Sequence[Job], plan: Plan) -> dict[Job, Cost]:
-    """The cost of each job: by its own receipt, the mean of those of jobs with equal work, or calibration."""
+    """The cost of each job: by its own receipt, the mean of those of jobs with equal work, or calibration.
+
+    Of a job that is to train reference models, those count that are not there; each has a receipt of its own.
+    """
     sizes = {stage: sizes_of(stage) for stage in plan.stages.values() if stage.kind == "dataset"}
     works, known = {}, defaultdict(list)
-    costs: dict[Job, Cost] = {}
+    spent: dict[Sequence[str], Cost] = {}
     for job in jobs:
         stage = stage_of(job, plan)
         works[job] = stage and work_of(job, stage, sizes[stage.builds_on.get("dataset", stage)])
-        receipts = [read_receipt(Path(path)) for path in job.outputs]
-        if receipts[0]:  # also where the artifact itself was deleted: the address says that the work is the same
-            size = sum(receipt["bytes"] for receipt in receipts if receipt)
-            costs[job] = Cost(receipts[0]["seconds"], size, f"receipts, {receipts[0]['device']}")
-            known[job.stage, works[job]].append(costs[job])
+        for files in _pieces(job):
+            if cost := _spent(files):
+                spent[files] = cost
+                known[job.stage, works[job]].append(cost)
+    costs = {}
     for job in jobs:
-        if job in costs:
-            continue
-        equal, work = known[job.stage, works[job]], works[job]
-        if equal:
-            sources = " and ".join(sorted({cost.source for cost in equal}))
-            costs[job] = Cost(fmean(c.seconds for c in equal), round(fmean(c.bytes for c in equal)), sources)
-        elif work and work.counts and job.to_do:
-            seconds = sum(count * measure(what, work.context) for what, count in work.counts)
-            costs[job] = Cost(seconds, work.bytes, f"calibration, {device_name()}")
-        else:
-            costs[job] = Cost(None, work.bytes if work else 0, "unknown")
+        left = [files for files in _pieces(job) if not (job.models and job.to_do and Path(files[0]).is_file())]
+        equal = known[job.stage, works[job]]
+        costs[job] = _sum([spent.get(files) or _estimate(job, works[job], equal) for files in left])
     return costs
+
+
+def _pieces(job: Job) -> list[tuple[str, ...]]:
+    """The files of each piece of a job that has a price of its own: a reference model, or else the whole job."""
+    return [(model,) for model in job.models] or [tuple(job.outputs)]
+
+
+def _spent(files: Sequence[str]) -> Cost | None:
+    """What the files of a piece cost, by their receipts; None where these are not there. Also where the files were
+    deleted: the address says that the work is the same."""
+    receipts = [read_receipt(Path(path)) for path in files]
+    if not receipts[0]:
+        return None
+    beside = len(receipts[0]["parameters"].get("members", [0]))  # the models that were trained in these seconds
+    size = sum(receipt["bytes"] for receipt in receipts if receipt)
+    return Cost(receipts[0]["seconds"] / beside, size, f"receipts, {receipts[0]['device']}")
+
+
+def _estimate(job: Job, work: Work | None, equal: Sequence[Cost]) -> Cost:
+    """What a piece of a job will cost, by what pieces with equal work did, or by calibration."""
+    if equal:
+        sources = " and ".join(sorted({cost.source for cost in equal}))
+        return Cost(fmean(c.seconds for c in equal), round(fmean(c.bytes for c in equal)), sources)
+    if work and work.counts and job.to_do:
+        seconds = sum(count * measure(what, work.context) for what, count in work.counts)
+        return Cost(seconds, work.bytes, f"calibration, {device_name()}")
+    return Cost(None, work.bytes if work else 0, "unknown")
+
+
+def _sum(pieces: Sequence[Cost]) -> Cost:
+    """The cost of a job by those of its pieces; of one that has no more than to list models, nothing."""
+    seconds = None if any(cost.seconds is None for cost in pieces) else sum(cost.seconds for cost in pieces)
+    sources = " and ".join(sorted({cost.source for cost in pieces})) or "models that are there"
+    return Cost(seconds, sum(cost.bytes for cost in pieces), sources)
 
 
 BLIND = "CPU-hours for jobs that ask for a GPU (no estimate of GPU-hours: run this on a GPU node for one)"

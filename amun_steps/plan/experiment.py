@@ -100,11 +100,6 @@ class Plan:
         stage = Stage(**fields)
         return self.stages.setdefault(stage.slug, stage)
 
-    @property
-    def reference_counts(self) -> list[int]:
-        """How many reference models each experiment has."""
-        return [e["references"]["count"] for e in self.config["experiments"].values()]
-
 
 def load(config: Mapping[str, Any]) -> Plan:
     """The plan of a config. Raises ConfigError before anything is computed when something in it is wrong."""
@@ -204,7 +199,7 @@ def _plan_experiment(plan: Plan, name: str) -> None:
         kind="references",
         name=f"{network}-references",
         parameters={"training": _training(plan, name, "references")},
-        code=["amun_steps.steps.train", network_code],
+        code=["amun_steps.steps.references", network_code],
         builds_on={"dataset": dataset, "inclusion": inclusion},
         inside=inclusion,
     )

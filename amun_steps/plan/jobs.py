@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amun_steps.plan.experiment import Plan, Stage
+from amun_steps.steps.references import models_of
 from amun_steps.store.addresses import STORE, without_addresses
 from amun_steps.store.step import InputError
 
@@ -26,8 +27,8 @@ class Job:
 
     @property
     def stage(self) -> str:
-        """Its rule; but all rules for reference models are one stage, and those for what people read another."""
-        return re.sub(r"\d+to\d+of\d+$", "", self.rule) if self.outputs[0].startswith(f"{STORE}/") else "views"
+        """Its rule; but all rules for what people read are one stage."""
+        return self.rule if self.outputs[0].startswith(f"{STORE}/") else "views"
 
     @property
     def name(self) -> str:
@@ -38,6 +39,14 @@ class Job:
     def dataset(self) -> str:
         """The data set that it is for; empty for what people read."""
         return "" if self.stage == "views" else self.name.split("/")[0]
+
+    @property
+    def models(self) -> list[str]:
+        """The reference models that it trains and lists, which Snakemake knows nothing of; none for any other job."""
+        if self.stage != "references":
+            return []
+        first, last = int(self.wildcards["first"]), int(self.wildcards["last"])
+        return [path.as_posix() for path in models_of(Path(self.outputs[0]).parent, first, last).values()]
 
     @property
     def gpus(self) -> int:

@@ -55,7 +55,7 @@ class Work:
 
 
 def work_of(job: Job, stage: Stage, sizes: Sizes) -> Work:
-    """The work of a job of `stage`, on a data set of these sizes."""
+    """The work of a job of `stage`, on a data set of these sizes; of one that trains reference models, for each."""
     wanted, on, samples = stage.parameters, stage.builds_on, sizes.train + sizes.test
     asked = next((on[role].parameters for role in ("forget", "requests") if role in on), {"fraction": 0})
     forget = round(asked["fraction"] * sizes.train)
@@ -93,8 +93,8 @@ def work_of(job: Job, stage: Stage, sizes: Sizes) -> Work:
             counts = {"train": count * epochs * (sizes.train - forget), "predict": count * samples}
             return work(count * model_and_outputs, count, wanted["training"], **counts)
         case "references":  # every sample is in half of them
-            count, epochs = len(job.outputs), wanted["training"]["recipe"]["epochs"]
-            return work(count * model, count, wanted["training"], train=count * epochs * samples // 2)
+            epochs = wanted["training"]["recipe"]["epochs"]
+            return work(model, len(job.models), wanted["training"], train=epochs * samples // 2)
         case "signals":
             count = trained.builds_on["inclusion"].parameters["references"]
             return work(8 * count * samples, count, predict=count * samples)
