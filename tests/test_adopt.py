@@ -124,7 +124,7 @@ def test_a_refactoring_is_adopted_but_not_a_file_whose_bytes_changed(copy):
 def test_other_numbers_are_not_adopted_nor_what_builds_on_them(copy):
     edit(copy / "amun_steps" / "training" / "fit.py", "velocity.mul_(momentum)", "velocity.mul_(momentum * 0.99)")
     locks = copy / ".snakemake" / "locks"
-    locks.mkdir()
+    locks.mkdir(exist_ok=True)
     (locks / "0.input.lock").write_text("results/store/file\n")
     code, output = store(copy, "adopt", CONFIG)
     assert code == 1
