@@ -148,6 +148,23 @@ MUTANTS = [
         ("data.labels, **signal)", "data.labels)", "the signal's parameters are the config's, not the defaults"),
     ),
     *_of(
+        "amun_steps/steps/signals.py",
+        "test_references.py::test_signals_are_of_all_that_is_listed_in_order",
+        ("for listing in listings for", "for listing in listings[:1] for", "the prior is over all listings"),
+    ),
+    *_of(
+        "amun_steps/steps/references.py",
+        "test_references.py",
+        ("models[r] for r in members]", "models[first + k] for k in range(len(members))]", "a file has its own model"),
+        ("r not in there)", "r in beside)", "a model that is there is not trained again, in other company"),
+        ("_company(models[r]) == list(beside)", "not beside", "a model that was lost comes back to the same bytes"),
+    ),
+    *_of(
+        "amun_steps/store/listing.py",
+        "test_references.py",
+        ("elif digest(file) != expected:", "elif False:", "a model that was changed since it was listed is not used"),
+    ),
+    *_of(
         "amun_steps/steps/train.py",
         "test_train.py",
         ("[data.train] * count", "[data.train | True] * count", "originals never see the test set"),

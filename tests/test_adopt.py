@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from running import CONFIG, edit, planned, snakemake, store, views
 
-from amun_steps.plan import adopt
+from amun_steps.plan import candidates
 from amun_steps.plan.stage import Stage
 from amun_steps.steps import train
 
@@ -73,7 +73,7 @@ def test_a_refactoring_is_adopted_but_not_a_file_whose_bytes_changed(copy):
         "figure_fig1": 1, "figure_fig2": 1, "figure_fig4": 1, "figure_fig5": 1, "claims": 1, "all": 1,
     }  # fmt: skip
     dear = {
-        "originals": 1, "references0to1of4": 1, "references2to3of4": 1, "retrained": 2, "signals": 1, "adversarial": 2,
+        "originals": 1, "references": 2, "retrained": 2, "signals": 1, "adversarial": 2,
         "tune": 6, "choose": 3,
     }  # fmt: skip
     assert planned(copy) == dear | left
@@ -81,19 +81,19 @@ def test_a_refactoring_is_adopted_but_not_a_file_whose_bytes_changed(copy):
 
     code, output = store(copy, "adopt", CONFIG)
     assert code == 0, output
-    assert "In all, by receipts: run 9 jobs, " in output
-    assert "; if they come out the same, save 8 jobs, " in output
+    assert "In all, by receipts: run 10 jobs, " in output
+    assert "; if they come out the same, save 9 jobs, " in output
     assert f"the bytes of {broken.relative_to(copy)} are not those that its step wrote" in output
     assert planned(copy) == left | {"tune": 2, "choose": 1}
 
     new = {path: receipt for path, receipt in receipts(copy).items() if path not in old}
     adopted = {path: receipt for path, receipt in new.items() if "adopted" in receipt}
     kinds = sorted(path.split("/")[-1] for path in adopted)
-    assert len(new) == 2 + 4 + 4 + 1 + 2 + 2 * 4
+    assert len(new) == 2 + 4 + 2 + 4 + 1 + 2 + 2 * 4
     assert [kind for kind in kinds if kind.startswith("reference")] in (
         ["reference0.safetensors", "reference1.safetensors"], ["reference2.safetensors", "reference3.safetensors"],
     )  # fmt: skip
-    assert len(kinds) == 2 + 2 + 2 + 1 + 2  # references, retrained, adversarial, signals, tuned
+    assert len(kinds) == 2 + 1 + 2 + 2 + 1 + 2  # references, their listing, retrained, adversarial, signals, tuned
     for path, receipt in adopted.items():
         source = receipt["adopted"]["from"]
         assert os.path.samefile(copy / path, copy / source)
@@ -124,7 +124,7 @@ def test_a_refactoring_is_adopted_but_not_a_file_whose_bytes_changed(copy):
 def test_other_numbers_are_not_adopted_nor_what_builds_on_them(copy):
     edit(copy / "amun_steps" / "training" / "fit.py", "velocity.mul_(momentum)", "velocity.mul_(momentum * 0.99)")
     locks = copy / ".snakemake" / "locks"
-    locks.mkdir()
+    locks.mkdir(exist_ok=True)
     (locks / "0.input.lock").write_text("results/store/file\n")
     code, output = store(copy, "adopt", CONFIG)
     assert code == 1
@@ -140,9 +140,9 @@ def test_other_numbers_are_not_adopted_nor_what_builds_on_them(copy):
     after = receipts(copy)
     assert not [path for path, receipt in after.items() if "adopted" in receipt]
     made = {receipt["step"].rpartition(".")[2] for path, receipt in after.items() if path not in before}
-    assert made == {"originals", "references", "retrained"}  # the evidence, and nothing that reads it
+    assert made == {"originals", "references", "listing", "retrained"}  # the evidence, and nothing that reads it
     assert output.count("has other bytes than") == 3
-    assert output.count("left to the workflow, since what it builds on did not come out as it was") == 8
+    assert output.count("left to the workflow, since what it builds on did not come out as it was") == 9
 
 
 def without(record: dict, key: str) -> dict:
@@ -167,7 +167,7 @@ def test_only_a_stage_of_the_same_parameters_is_a_candidate(recorded, same):
     training = TRAINING | {"recipe": RECIPE | {"precision": "bfloat16"}}
     stage = Stage("references", "net", {"training": training}, ["amun_steps.steps.train"])
     before = {"training": RECORDED, "members": [0, 1], "stack": 2} | recorded
-    assert adopt._same_parameters(stage, before, train.references) is same
+    assert candidates._same_parameters(stage, before, train.references) is same
 
 
 @pytest.mark.parametrize(
@@ -176,15 +176,16 @@ def test_only_a_stage_of_the_same_parameters_is_a_candidate(recorded, same):
         ([4, 5, 6, 7], 1, [[4], [5], [6], [7]]),
         ([4, 5, 6, 7], 2, [[4, 5], [6, 7]]),
         ([4, 5, 6, 7], 8, [[4, 5, 6, 7]]),
-        ([5, 6, 7, 8, 9], 3, [[8, 9]]),  # jobs of 3 begin at 0, 3, 6: none trains 5, 6 and 7 side by side
+        ([5, 6, 7, 8, 9], 3, [[5, 6, 7], [8, 9]]),
     ],
 )
 def test_reference_models_are_trained_anew_beside_those_that_they_were_trained_beside(members, stack, jobs):
     receipt = {"parameters": {"members": members, "stack": stack}, "seconds": 12.0, "inputs": []}
-    ways = list(adopt._ways(Path("old"), [f"reference{r}.safetensors" for r in members], receipt))
-    assert [[int(name[9:].split(".")[0]) for name in names] for names, _, _ in ways] == jobs
-    assert all(sizes == {"stack": stack, "references_per_job": len(names)} for names, sizes, _ in ways)
-    assert all(seconds == pytest.approx(12.0 * len(names) / len(members)) for names, _, seconds in ways)
+    proofs = list(candidates._proofs(Path("old"), [f"reference{r}.safetensors" for r in members], receipt))
+    assert [[int(name[9:].split(".")[0]) for name in proof.files] for proof in proofs] == jobs
+    assert [proof.asked for proof in proofs] == [[f"models{beside[0]}to{beside[-1]}.sha256"] for beside in jobs]
+    assert all(proof.sizes == {"stack": stack} for proof in proofs)
+    assert [proof.seconds for proof in proofs] == pytest.approx([12.0 * len(job) / len(members) for job in jobs])
 
 
 @pytest.mark.parametrize("trials_per_job", range(1, 20))
@@ -197,5 +198,5 @@ def test_a_grid_is_put_together_from_the_parts_that_it_was_cut_into(trials_per_j
     inputs = [{"path": f"old/part{n}.csv"} for n in range(parts(trials_per_job))]
     grid = {"learning_rate": [1, 2, 3], "step": [1, None]}
     receipt = {"parameters": {"grid": grid, "on": [0, 1, 2]}, "seconds": 1.0, "inputs": inputs}
-    ((_, sizes, _),) = adopt._ways(Path("old"), ["best.json"], receipt)
-    assert parts(sizes["trials_per_job"]) == len(inputs)
+    (proof,) = candidates._proofs(Path("old"), ["best.json"], receipt)
+    assert parts(proof.sizes["trials_per_job"]) == len(inputs)

@@ -99,7 +99,8 @@ def everything(config: dict) -> None:
         assert not Path(view.marker).is_file()
     assert len(views.captions(plan)) == len(config["figures"])
     json.dumps(config)
-    for count in plan.reference_counts:
+    for experiment in config["experiments"].values():
+        count = experiment["references"]["count"]
         assert len(range(0, count, config["jobs"]["references_per_job"])) <= count
 
 

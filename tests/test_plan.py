@@ -9,10 +9,13 @@ import pytest
 import yaml
 from running import CONFIG, clone, edit, planned
 
+from amun_steps.datasets import Sizes
 from amun_steps.plan import calibration
 from amun_steps.plan import cost as plan
+from amun_steps.plan.jobs import Job, dearest_paths, read_jobs, stage_of
 from amun_steps.plan.stage import Stage
 from amun_steps.plan.views import load_file
+from amun_steps.plan.work import sizes_of, work_of
 from amun_steps.steps import dataset as data
 from amun_steps.store.step import RECEIPT, InputError
 
@@ -32,11 +35,11 @@ def fresh(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def jobs(fresh) -> list[plan.Job]:
+def jobs(fresh) -> list[Job]:
     """All jobs of the tiny config, all to do."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(fresh)
-        return plan.read_jobs(Path(CONFIG))
+        return read_jobs(Path(CONFIG))
 
 
 @pytest.fixture
@@ -45,23 +48,25 @@ def priced(monkeypatch):
     monkeypatch.setattr(plan, "measure", lambda what, context: 1.0)
 
 
-def of(jobs, stage: str, part: str = "") -> list[plan.Job]:
+def of(jobs, stage: str, part: str = "") -> list[Job]:
     return [job for job in jobs if job.stage == stage and part in job.name]
 
 
 def counts(jobs, whole, stage: str, part: str = "") -> list[dict[str, int]]:
     """What each job of a stage passes over; `part` is a part of its name."""
-    sizes = plan.sizes_of(next(s for s in whole.stages.values() if s.kind == "dataset"))
-    return [dict(plan.work_of(job, plan.stage_of(job, whole), sizes).counts) for job in of(jobs, stage, part)]
+    sizes = sizes_of(next(s for s in whole.stages.values() if s.kind == "dataset"))
+    return [dict(work_of(job, stage_of(job, whole), sizes).counts) for job in of(jobs, stage, part)]
 
 
-def finish(jobs, seconds, size: int = 10, device: str = "a GPU") -> list[plan.Job]:
-    """The jobs as finished ones, with a receipt beside each output that says `seconds(job)`."""
+def finish(jobs, seconds, size: int = 10, device: str = "a GPU") -> list[Job]:
+    """The jobs as finished ones, with a receipt beside each file that says `seconds(job)`, in which a job's reference
+    models were all trained."""
     for job in jobs:
-        for path in map(Path, job.outputs):
+        for path in map(Path, (*job.outputs, *job.models)):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("made by hand")
-            receipt = {"seconds": seconds(job), "bytes": size, "device": device}
+            parameters = {"members": [*range(len(job.models))]} if path.as_posix() in job.models else {}
+            receipt = {"seconds": seconds(job), "bytes": size, "device": device, "parameters": parameters}
             path.with_name(path.name + RECEIPT).write_text(json.dumps(receipt))
     return [replace(job, to_do=False) for job in jobs]
 
@@ -70,7 +75,7 @@ def test_the_jobs_are_those_of_the_workflow_s_dry_run(jobs, fresh, whole):
     found = [job.rule for job in jobs]
     assert {rule: found.count(rule) for rule in found} | {"all": 1} == planned(fresh)
     assert all(job.to_do for job in jobs)
-    assert all(plan.stage_of(job, whole) for job in jobs if job.stage != "views")
+    assert all(stage_of(job, whole) for job in jobs if job.stage != "views")
     makers = {path for job in jobs for path in job.outputs}
     assert all(path in makers for job in jobs for path in job.inputs)
     assert len(of(jobs, "references")) == 2
@@ -80,14 +85,15 @@ def test_what_is_done_is_not_to_do(jobs, fresh, whole, tmp_path, monkeypatch, pr
     """In another clone, where the data set is real, and all else up to half of the references is made by hand."""
     monkeypatch.chdir(clone(tmp_path))
     (dataset,) = of(jobs, "dataset")
-    parameters = plan.stage_of(dataset, whole).parameters
+    parameters = stage_of(dataset, whole).parameters
     data.dataset(source=parameters["source"], parameters=parameters["parameters"], output=Path(dataset.outputs[0]))
-    finish([job for job in jobs if job.stage == "inclusion" or job.rule == "references0to1of4"], lambda job: 7.0)
-    now = plan.read_jobs(Path(CONFIG))
-    done = {job.rule for job in now if not job.to_do}
-    assert done == {"dataset", "inclusion", "references0to1of4"}
+    finish([job for job in jobs if job.stage == "inclusion" or "/models0to1." in job.name], lambda job: 7.0)
+    now = read_jobs(Path(CONFIG))
+    done = {job.name for job in now if not job.to_do}
+    folder = "digits/inclusion4/small_resnet-references"
+    assert done == {"digits/dataset.h5", "digits/inclusion4/inclusion.h5", f"{folder}/models0to1.sha256"}
     costs = plan.costs_of(now, whole)
-    (other,) = [job for job in now if job.rule == "references2to3of4"]
+    (other,) = of(now, "references", "/models2to3.")
     assert costs[other] == plan.Cost(7.0, 20, "receipts, a GPU")
     text = plan.report(now, costs)
     assert "To do: 0.00 GPU-hours; receipts, a GPU" in text
@@ -96,14 +102,30 @@ def test_what_is_done_is_not_to_do(jobs, fresh, whole, tmp_path, monkeypatch, pr
     assert row[2:10] == ["2", "1", "1", "GPU", "7.0", "s", "7.0", "s"]
 
 
+def test_of_a_listing_half_of_which_is_there_the_other_half_is_to_do(jobs, whole, tmp_path, monkeypatch, priced):
+    """By the receipt of the one that is there; where none is, by calibration; nothing where only the listing lacks."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plan, "sizes_of", lambda stage: Sizes(TRAIN, TEST, (1, 8, 8), 10))
+    (job, other) = sorted(of(jobs, "references"), key=lambda job: job.name)
+    assert plan.costs_of([job], whole)[job].seconds == 2 * 4 * ALL // 2
+    finish([job], lambda job: 6.0)
+    assert plan.costs_of([job], whole)[job] == plan.Cost(0.0, 0, "models that are there")
+    Path(job.models[1]).unlink()
+    assert plan.costs_of([job], whole)[job] == plan.Cost(3.0, 10, "receipts, a GPU")
+    Path(job.models[1] + RECEIPT).unlink()
+    costs = plan.costs_of([job, other], whole)
+    assert costs[job] == plan.Cost(3.0, 10, "receipts, a GPU")
+    assert costs[other] == plan.Cost(6.0, 20, "receipts, a GPU")
+
+
 def test_with_receipts_the_sum_is_exactly_theirs(jobs, whole, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(plan, "measure", lambda what, context: pytest.fail("calibrated, though there are receipts"))
-    monkeypatch.setattr(plan, "sizes_of", lambda stage: plan.Sizes(TRAIN, TEST, (1, 8, 8), 10))
+    monkeypatch.setattr(plan, "sizes_of", lambda stage: Sizes(TRAIN, TEST, (1, 8, 8), 10))
     done = finish(jobs, lambda job: 0.125 * len(job.name))
     costs = plan.costs_of(done, whole)
     assert sum(cost.seconds for cost in costs.values()) == sum(0.125 * len(job.name) for job in jobs)
-    assert sum(cost.bytes for cost in costs.values()) == 10 * sum(len(job.outputs) for job in jobs)
+    assert sum(cost.bytes for cost in costs.values()) == 10 * sum(len(job.models or job.outputs) for job in jobs)
     assert f"Done: {len(jobs)} jobs" in plan.report(done, costs)
 
 
@@ -127,7 +149,7 @@ def test_equal_work_costs_the_mean_of_its_receipts_and_other_work_is_calibrated(
     ("stage", "part", "expected"),
     [
         ("originals", "", {"train": 2 * 4 * TRAIN, "predict": 2 * ALL}),
-        ("references", "reference0.", {"train": 2 * 4 * ALL // 2}),
+        ("references", "/models0to1.", {"train": 4 * ALL // 2}),  # each of them
         ("retrained", "set0", {"train": 4 * (TRAIN - FORGET), "predict": ALL}),
         ("signals", "", {"predict": 4 * ALL}),
         ("adversarial", "original1", {"attack": 50 * TRAIN}),
@@ -157,13 +179,13 @@ def test_figures_of_requests_and_fine_tuning_are_counted_as_by_hand(jobs, whole)
 
 
 def test_bytes_are_those_of_models_and_arrays(jobs, whole):
-    sizes = plan.Sizes(TRAIN, TEST, (1, 8, 8), 10)
+    sizes = Sizes(TRAIN, TEST, (1, 8, 8), 10)
 
     def written(stage, part=""):
         (job,) = of(jobs, stage, part)
-        return plan.work_of(job, plan.stage_of(job, whole), sizes).bytes
+        return work_of(job, stage_of(job, whole), sizes).bytes
 
-    model = written("references", "reference0.") // 2
+    model = written("references", "/models0to1.")
     assert written("dataset") == ALL * (64 + 2 + 1)
     assert written("originals") == 2 * (model + ALL * 10 * 4)
     assert written("signals") == 4 * ALL * 8
@@ -173,25 +195,25 @@ def test_bytes_are_those_of_models_and_arrays(jobs, whole):
 def test_sizes_are_known_before_there_are_data():
     def sizes(source, **parameters):
         wanted = {"source": source, "parameters": parameters}
-        return plan.sizes_of(Stage("dataset", "d", wanted, ["amun_steps.steps.dataset"]))
+        return sizes_of(Stage("dataset", "d", wanted, ["amun_steps.steps.dataset"]))
 
-    assert sizes("cifar10", folder="nowhere") == plan.Sizes(50_000, 10_000, (3, 32, 32), 10)
-    assert sizes("tiny_imagenet", folder="nowhere") == plan.Sizes(100_000, 10_000, (3, 64, 64), 200)
+    assert sizes("cifar10", folder="nowhere") == Sizes(50_000, 10_000, (3, 32, 32), 10)
+    assert sizes("tiny_imagenet", folder="nowhere") == Sizes(100_000, 10_000, (3, 64, 64), 200)
     assert sizes("fashion_mnist", folder="nowhere", train_samples=80).train == 80
-    assert sizes("digits", test_fraction=0.5, seed=0) == plan.Sizes(TRAIN, TEST, (1, 8, 8), 10)
+    assert sizes("digits", test_fraction=0.5, seed=0) == Sizes(TRAIN, TEST, (1, 8, 8), 10)
 
 
 def test_what_cannot_be_counted_is_unknown(jobs, whole):
     """An attack of one's own, and clipping."""
-    sizes = plan.Sizes(TRAIN, TEST, (1, 8, 8), 10)
+    sizes = Sizes(TRAIN, TEST, (1, 8, 8), 10)
     (job,) = of(jobs, "adversarial", "original0")
-    stage = plan.stage_of(job, whole)
+    stage = stage_of(job, whole)
     attack = {"attack": {"algorithm": "my_attack", "parameters": {}}}
-    assert plan.work_of(job, replace(stage, parameters={**stage.parameters, **attack}), sizes).counts == ()
+    assert work_of(job, replace(stage, parameters={**stage.parameters, **attack}), sizes).counts == ()
     (job,) = of(jobs, "originals")
-    stage = plan.stage_of(job, whole)
+    stage = stage_of(job, whole)
     training = {**stage.parameters["training"], "clipping": {"bound": 1.0}}
-    assert plan.work_of(job, replace(stage, parameters={**stage.parameters, "training": training}), sizes).counts == ()
+    assert work_of(job, replace(stage, parameters={**stage.parameters, "training": training}), sizes).counts == ()
 
 
 def test_a_stage_of_which_a_part_is_unknown_is_a_lower_bound(jobs):
@@ -205,9 +227,9 @@ def test_a_stage_of_which_a_part_is_unknown_is_a_lower_bound(jobs):
 def test_a_calibration_is_a_positive_time_of_everything(jobs, whole, monkeypatch):
     monkeypatch.setattr(calibration, "SECONDS", 0.02)
     monkeypatch.setattr(calibration, "TEST", 100)
-    sizes = plan.Sizes(TRAIN, TEST, (1, 8, 8), 10)
+    sizes = Sizes(TRAIN, TEST, (1, 8, 8), 10)
     (job,) = of(jobs, "originals")
-    context = json.loads(plan.work_of(job, plan.stage_of(job, whole), sizes).context)
+    context = json.loads(work_of(job, stage_of(job, whole), sizes).context)
     for trades in (None, {"beta": 6.0, "epsilon": 0.1, "steps": 2, "step_size": 0.05}):
         for what in calibration.MEASURES:
             seconds = plan.measure(what, json.dumps(context | {"forget": FORGET, "trades": trades}))
@@ -216,11 +238,11 @@ def test_a_calibration_is_a_positive_time_of_everything(jobs, whole, monkeypatch
 
 def test_the_longest_chain_is_the_dearest_path():
     def job(name, *inputs):
-        return plan.Job(name, inputs, [name], {}, {}, True)
+        return Job(name, inputs, [name], {}, {}, True)
 
     jobs = [job("a"), job("b", "a"), job("c", "a"), job("d", "b", "c", "a", "is there"), job("e", "a")]
     seconds = dict(zip(jobs, (1, 10, 4, 2, 12), strict=True))
-    paths = plan.dearest_paths(jobs, seconds.get)
+    paths = dearest_paths(jobs, seconds.get)
     assert [j.rule for j in paths[jobs[3]]] == ["a", "b", "d"]
     costs = {j: plan.Cost(s, 0, "receipts, a GPU") for j, s in seconds.items()}
     lines = plan.report(jobs, costs).splitlines()

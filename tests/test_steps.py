@@ -16,13 +16,14 @@ from toy import PLAIN, recipe
 from amun_steps.judging import rmia
 from amun_steps.judging.judge import load_judge
 from amun_steps.judging.metrics import average_gap
+from amun_steps.steps import references, train
 from amun_steps.steps.adversarial import Attack, Search, adversarial, load_adversarial
 from amun_steps.steps.choose import choices, choose, part_of
 from amun_steps.steps.dataset import dataset
 from amun_steps.steps.score import COLUMNS, Names, score
 from amun_steps.steps.signals import signals
 from amun_steps.steps.subsets import forget, inclusion, load_forget, load_inclusion, requests
-from amun_steps.steps.train import Training, originals, references, retrained
+from amun_steps.steps.train import Training, originals, retrained
 from amun_steps.steps.tune import tune
 from amun_steps.steps.unlearn import Choice, Run, Unlearner, Unlearning, unlearn
 from amun_steps.store.arrays import write_arrays
@@ -56,9 +57,9 @@ def made(tmp_path_factory):
         outputs = {"models": file(f"set{which}.safetensors"), "outputs": file(f"set{which}.h5")}
         options = {"forget": file("forget.h5"), "forget_name": "random10", "set": which, "count": 2}
         retrained(dataset=data, training=TRAINING, **options, **outputs)
-    models = [file(f"reference{r}.safetensors") for r in range(4)]
-    references(dataset=data, inclusion=file("inclusion.h5"), members=[0, 1, 2, 3], training=TRAINING, models=models)
-    signals(dataset=data, models=models, signal=SIGNAL, output=file("signals.h5"))
+    options = {"inclusion": file("inclusion.h5"), "training": TRAINING, "output": file("models0to3.sha256")}
+    references.references(dataset=data, first=0, last=3, **options)
+    signals(dataset=data, listings=[file("models0to3.sha256")], signal=SIGNAL, output=file("signals.h5"))
     for o in range(2):
         options = {"originals": file("originals.safetensors"), "attack": PGD, "seed": 0}
         adversarial(dataset=data, original=o, output=file(f"adversarial{o}.h5"), **options)
@@ -161,7 +162,7 @@ def test_a_model_depends_on_its_name_and_its_data_not_on_who_is_trained_beside_i
         "training": TRAINING,
         "models": [tmp_path / "r.safetensors"],
     }
-    references(dataset=made("dataset.h5"), **alone)
+    train.references(dataset=made("dataset.h5"), **alone)
     found = stacks.load([tmp_path / "r.safetensors"], torch.device("cpu"))
     expected = stacks.load([made("reference2.safetensors")], torch.device("cpu"))
     torch.testing.assert_close(found.weights, expected.weights, rtol=1e-3, atol=1e-4)
@@ -184,8 +185,8 @@ def test_models_learn_what_they_are_trained_on(made):
 def test_signals_are_those_of_the_models_one_by_one(made, tmp_path, parameters):
     data = load(made("dataset.h5"))
     images = torch.from_numpy(data.images).float() / 255
-    paths = [made(f"reference{r}.safetensors") for r in range(4)]
-    signals(dataset=made("dataset.h5"), models=paths, signal=parameters, stack=3, output=tmp_path / "signals.h5")
+    paths, listings = [made(f"reference{r}.safetensors") for r in range(4)], [made("models0to3.sha256")]
+    signals(dataset=made("dataset.h5"), listings=listings, signal=parameters, stack=3, output=tmp_path / "signals.h5")
     with h5py.File(tmp_path / "signals.h5") as file:
         found = file["signals"][:]
     for r, path in enumerate(paths):

@@ -4,19 +4,20 @@ import json
 import os
 import random
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from running import CONFIG, clone, edit, planned, snakemake, views
+from running import CONFIG, clone, edit, planned, snakemake, start, views
 
 ALL = {
     "dataset": 1,
     "forget": 1,
     "inclusion": 1,
     "originals": 1,
-    "references0to1of4": 1,
-    "references2to3of4": 1,
+    "references": 2,
     "signals": 1,
     "retrained": 2,
     "adversarial": 2,
@@ -64,6 +65,28 @@ def test_every_reference_model_is_the_one_that_its_file_says(finished):
     shares = [json.loads(path.with_name(path.name + ".json").read_text())["parameters"]["members"] for path in files]
     assert shares == [[0, 1], [0, 1], [2, 3], [2, 3]]
     assert len({path.read_bytes() for path in files}) == 4
+
+
+def test_a_killed_job_s_models_stay_also_in_a_job_of_another_size(finished, tmp_path):
+    """kill -9 with half of the models there; then one job for all of them, in which half is left to train."""
+    where = clone(tmp_path / "clone")
+    with open(tmp_path / "said.txt", "w") as said:
+        running = start(where, "--cores", "1", "--until", "references", stdout=said)
+    store, until = where / "results" / "store", time.monotonic() + 120
+    while len(models := sorted(store.rglob("reference?.safetensors"))) < 2 and time.monotonic() < until:
+        time.sleep(0.02)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait(timeout=60)
+    there = {path: path.stat().st_ino for path in models}
+    assert len(there) == 2
+    snakemake(where, "--unlock")
+    edit(where / CONFIG, "references_per_job: 2", "references_per_job: 4")
+    (known,) = (finished / "results" / "store").rglob("signals.h5")
+    signals = known.relative_to(finished)
+    assert planned(where, str(signals)) == {"references": 1, "signals": 1}
+    snakemake(where, "--cores", "1", "--", str(signals))
+    assert (where / signals).read_bytes() == known.read_bytes()
+    assert {path: path.stat().st_ino for path in there} == there
 
 
 def test_a_second_run_does_nothing(finished):

@@ -3,7 +3,7 @@
 A module has `attack(forward, images, labels, epsilon_init, seeds, **parameters) -> AdversarialSet`: for each of n
 samples, an image near it that the model gets wrong. `seeds` (n,) is for what is random in it, one per sample, so that a
 sample's result does not depend on who shares its batch. All parameters are keyword-only. PASSES of
-`amun_steps.plan.cost` says what an attack costs, for those whose cost is to be estimated before they were run.
+`amun_steps.plan.work` says what an attack costs, for those whose cost is to be estimated before they were run.
 """
 
 import math

@@ -7,73 +7,28 @@ are linked to their new addresses. So a job is evidence for the others of its st
 even the code is another, but only the addresses of what it reads, nothing has to be run.
 """
 
-import importlib
-import inspect
 import itertools
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_type_hints
 
-from pydantic import TypeAdapter
-
-from amun_steps.plan.cost import Job, dearest_paths, duration, read_jobs, stage_of
+from amun_steps.plan.candidates import Candidate, Unit, find, is_made, path_now
+from amun_steps.plan.cost import duration
+from amun_steps.plan.jobs import Job, dearest_paths, read_jobs, stage_of
 from amun_steps.plan.plan import Plan
 from amun_steps.plan.stage import Stage
 from amun_steps.plan.views import load_file
-from amun_steps.steps.choose import choices
-from amun_steps.store.addresses import STORE, canonical, fingerprint, module_file, without_addresses
+from amun_steps.store.addresses import fingerprint
 from amun_steps.store.step import RECEIPT, InputError, read_receipt, sha256, write_whole
 
 LOCKS = Path(".snakemake/locks")
-
-Digest = Callable[[str], str | None]
-"""The SHA-256 of the file at a path of the store, None where it is not known."""
-
-
-@dataclass(frozen=True, eq=False)
-class Unit:
-    """The jobs of one stage that call one step: what one of them proves, it proves for the others.
-
-    depth: the number of jobs in the longest chain up to one of these, so that what they read has less of it.
-    """
-
-    stage: Stage
-    jobs: Sequence[Job]
-    depth: int
-
-    @property
-    def name(self) -> str:
-        """The stage's folder without addresses, and what its jobs do."""
-        return f"{self.jobs[0].stage} of {without_addresses(f'{self.stage.folder}/').removeprefix(f'{STORE}/')}"
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """What an older version of the code has computed of a unit.
-
-    files: the receipts of its files, by name. evidence: the names of those of its cheapest job; none where its code is
-    the present one. sizes: the keys of the config's `jobs` that cut this job as it was. seconds: what it took. taken:
-    the names of files to be taken over, if it comes out the same. jobs, saved: how many jobs made them, and their
-    seconds.
-    """
-
-    folder: Path
-    files: Mapping[str, Mapping[str, Any]]
-    evidence: Sequence[str]
-    sizes: Mapping[str, int]
-    seconds: float
-    taken: Sequence[str]
-    jobs: int
-    saved: float
 
 
 def adopt(config: Path, *, profile: str | None = None, dry_run: bool = False) -> None:
@@ -85,7 +40,7 @@ def adopt(config: Path, *, profile: str | None = None, dry_run: bool = False) ->
     """
     _check_alone()
     plan = load_file(config)
-    jobs = read_jobs(config)
+    jobs = [part for job in read_jobs(config) for part in _by_step(job)]
     units = list(_units(plan, jobs))
     found = _useful(_expected(units))
     print(_estimate(found, jobs))
@@ -101,6 +56,15 @@ def _check_alone() -> None:
             f"{LOCKS}: a workflow runs here, or was killed; wait until it has ended, or release its lock with"
             " `snakemake --unlock`"
         )
+
+
+def _by_step(job: Job) -> list[Job]:
+    """A job as the steps that it calls: where it trains reference models and lists them, these are two."""
+    if not job.models:
+        return [job]
+    there = all(Path(model).is_file() for model in job.models)
+    trains = replace(job, outputs=job.models, to_do=job.to_do and not there)
+    return [trains, replace(job, rule="listing", inputs=job.models)]
 
 
 def _units(plan: Plan, jobs: Sequence[Job]) -> Iterator[Unit]:
@@ -131,7 +95,7 @@ def _expected(units: Iterable[Unit]) -> dict[Unit, Candidate]:
         return _recorded(path) or expected.get(path)
 
     for unit in units:
-        candidates = _candidates(unit, digest)
+        candidates = find(unit, digest)
         if candidates:
             found[unit] = candidates[0]
             expected.update({unit.stage.file(name): r["sha256"] for name, r in candidates[0].files.items()})
@@ -153,165 +117,21 @@ def _useful(found: Mapping[Unit, Candidate]) -> dict[Unit, Candidate]:
     return {unit: candidate for unit, candidate in found.items() if unit.stage in wanted}
 
 
-def _candidates(unit: Unit, digest: Digest) -> list[Candidate]:
-    """What older versions of the code have computed of a unit; first what needs no evidence, then the newest.
-
-    It lies in folders of the same names and has the same parameters, and what it was made from has the bytes that
-    `digest` says.
-    """
-    stage, names = unit.stage, []
-    outer: Stage | None = stage
-    while outer:
-        names.append(f"{outer.name}-{'[0-9a-f]' * 12}")
-        outer = outer.inside
-    kinds = {_kind(path) for job in unit.jobs for path in job.outputs}
-    found = []
-    for folder in STORE.glob("/".join(reversed(names))):
-        if folder == stage.folder:
-            continue
-        paths = sorted(path for path in folder.iterdir() if path.is_file() and _kind(path) in kinds)
-        receipts = {path.name: read_receipt(path) for path in paths}
-        files = {name: receipt for name, receipt in receipts.items() if receipt and _fits(unit, receipt, digest)}
-        if files and (candidate := _candidate(stage, folder, files)):
-            found.append(candidate)
-
-    def rank(candidate: Candidate) -> tuple[bool, str]:
-        return not candidate.evidence, max(receipt["began"] for receipt in candidate.files.values())
-
-    return sorted(found, key=rank, reverse=True)
-
-
-def _kind(path: Path | str) -> str:
-    """The name of a file without its numbers: the same for all files that jobs of one unit make."""
-    return re.sub(r"\d+", "#", Path(path).name)
-
-
-def _fits(unit: Unit, receipt: Mapping[str, Any], digest: Digest) -> bool:
-    """Whether a file of a candidate was made with the unit's parameters from the bytes that the unit reads."""
-    stage, step = unit.stage, _step(receipt["step"])
-    if step is None or not _same_parameters(stage, receipt["parameters"], step):
-        return False
-    read = {_now(stage, source["path"]): source["sha256"] for source in receipt["inputs"]}
-    if None in read or any(known is None or digest(path) != known for path, known in read.items()):
-        return False
-    # but for what a stage reads of itself: into how many parts a grid is cut is no part of its address
-    wanted, had = ({p for p in paths if Path(p).parent != stage.folder} for paths in (unit.jobs[0].inputs, read))
-    return wanted == had
-
-
-def _step(name: str) -> Callable | None:
-    """The step that a receipt names, None where the code has no such one any more."""
-    module, _, function = name.rpartition(".")
-    return getattr(importlib.import_module(module), function, None) if module_file(module) else None
-
-
-def _now(stage: Stage, path: str) -> str | None:
-    """Where a file that a candidate of `stage` was made from lies for `stage`; None for one that it does not read."""
-    file = Path(path)
-    for source in (stage, *stage.builds_on.values()):
-        if without_addresses(source.file(file.name)) == without_addresses(path):
-            return source.file(file.name)
-    return None
-
-
-def _same_parameters(stage: Stage, recorded: Mapping[str, Any], step: Callable) -> bool:
-    """Whether a receipt's parameters are those of a stage, up to those that are a job's own.
-
-    A job's own are required (the numbers of its models) or have a default (how many are trained side by side); a
-    parameter that is recorded and has the default None was given by the stage.
-    """
-    hints, signature = get_type_hints(step), inspect.signature(step).parameters
-    given = {name: value for name, value in stage.parameters.items() if name in signature}
-    for name, value in given.items():
-        if name not in recorded or not _same(TypeAdapter(hints[name]).validate_json(canonical(value)), recorded[name]):
-            return False
-    return all(name in signature and signature[name].default is not None for name in recorded.keys() - given.keys())
-
-
-def _same(value: Any, recorded: Any) -> bool:
-    """Whether a parameter is what a receipt recorded; one that the older code did not have must have its default."""
-    if not is_dataclass(value):
-        return canonical(value) == canonical(recorded)
-    if not isinstance(recorded, dict) or recorded.keys() - {field.name for field in fields(value)}:
-        return False
-    for field in fields(value):
-        mine = getattr(value, field.name)
-        default = field.default if field.default_factory is MISSING else field.default_factory()
-        if not (_same(mine, recorded[field.name]) if field.name in recorded else mine == default):
-            return False
-    return True
-
-
-def _candidate(stage: Stage, folder: Path, files: Mapping[str, Mapping[str, Any]]) -> Candidate | None:
-    """The files of a candidate with its cheapest job, which is one whose files are there for `stage`, if any is.
-
-    None where the workflow cannot be told to make such a job.
-    """
-    jobs: dict[str, list[str]] = defaultdict(list)
-    for name, receipt in files.items():
-        jobs[canonical([receipt["parameters"], receipt["began"]])].append(name)
-    code = fingerprint(stage.code)
-    if all(receipt["code"] == code for receipt in files.values()):
-        ways = [((), {}, 0.0)]
-    else:
-        ways = [way for names in jobs.values() for way in _ways(folder, names, files[names[0]])]
-    if not ways:
-        return None
-
-    def cost(way: tuple[Sequence[str], Mapping[str, int], float]) -> tuple[bool, float]:
-        return not all(_is_made(stage, name) for name in way[0]), way[2]
-
-    evidence, sizes, seconds = min(ways, key=cost)
-    taken = [name for name in files if name not in evidence and not (stage.folder / name).exists()]
-    shares = [len(set(names) & set(taken)) / len(names) * files[names[0]]["seconds"] for names in jobs.values()]
-    count = sum(not set(names).isdisjoint(taken) for names in jobs.values())
-    return Candidate(folder, files, evidence, sizes, seconds, taken, count, sum(shares))
-
-
-def _is_made(stage: Stage, name: str) -> bool:
-    """Whether a file of a stage is there and was computed there, not taken over."""
-    path = Path(stage.file(name))
-    return path.is_file() and "adopted" not in (read_receipt(path) or {"adopted": True})
-
-
-def _ways(
-    folder: Path, names: Sequence[str], receipt: Mapping[str, Any]
-) -> Iterator[tuple[Sequence[str], Mapping[str, int], float]]:
-    """How a job, or a part of it that is a job of its own, is run anew to the same bytes: files, job sizes, seconds.
-
-    How many models are trained side by side changes how sums are rounded, so it stays as it was.
-    """
-    parameters, seconds = receipt["parameters"], receipt["seconds"]
-    sizes = {"stack": parameters["stack"]} if "stack" in parameters else {}
-    parts = [source for source in receipt["inputs"] if Path(source["path"]).parent == folder]
-    if "members" in parameters:  # every model of a job is a file of its own, numbered as the model
-        members = parameters["members"]
-        for start in range(0, len(members), parameters["stack"]):
-            beside = members[start : start + parameters["stack"]]
-            made = [name for name in names if int(re.search(r"\d+", name)[0]) in beside]
-            if len(made) == len(beside) and beside[0] % len(beside) == 0:  # the workflow cuts jobs at such numbers
-                yield made, sizes | {"references_per_job": len(beside)}, seconds * len(beside) / len(members)
-    elif parts:
-        trials = len(choices(parameters["grid"])) * len(parameters["on"])
-        yield names, sizes | {"trials_per_job": -(-trials // len(parts))}, seconds
-    else:
-        yield names, sizes, seconds
-
-
 def _estimate(found: Mapping[Unit, Candidate], jobs: Sequence[Job]) -> str:
     """What is to be run and what that saves, stage by stage and in all, and what is left to the workflow."""
     lines, run = [], []
     for unit, candidate in found.items():
-        what = "".join(candidate.evidence[:1])
-        if len(candidate.evidence) > 1:
-            what += f" and {len(candidate.evidence) - 1} more"
-        if not candidate.evidence:
+        proof = candidate.proof
+        what = "".join(proof.files[:1])
+        if len(proof.files) > 1:
+            what += f" and {len(proof.files) - 1} more"
+        if not proof.files:
             what = "the same code"
-        elif all(_is_made(unit.stage, name) for name in candidate.evidence):
+        elif all(is_made(unit.stage, name) for name in proof.files):
             what = f"compare {what}, there already"
         else:
-            what = f"run {what}, {duration(candidate.seconds)}"
-            run.append(candidate.seconds)
+            what = f"run {what}, {duration(proof.seconds)}"
+            run.append(proof.seconds)
         if candidate.taken:
             saved = f"take over {len(candidate.taken)} files of {candidate.jobs} jobs, {duration(candidate.saved)}"
         else:
@@ -334,7 +154,7 @@ def _take_wave(config: Path, profile: str | None, units: Sequence[Unit]) -> None
     """Run the evidence for units that do not read from each other, and take over what it proves."""
     found: dict[Unit, list[Candidate]] = {}
     for unit in units:
-        candidates = _candidates(unit, _recorded)
+        candidates = find(unit, _recorded)
         if not candidates:
             print(f"{unit.name}: left to the workflow, since what it builds on did not come out as it was")
         whole = [candidate for candidate in candidates if _is_whole(unit, candidate)]
@@ -362,19 +182,20 @@ def _is_whole(unit: Unit, candidate: Candidate) -> bool:
 
 
 def _run(config: Path, profile: str | None, evidence: Mapping[Unit, Candidate]) -> None:
-    """Run by the workflow the jobs whose files are not there; those that are cut in the same way in one run of it."""
+    """Run by the workflow the jobs whose files are not there; those that ask for the same sizes in one run of it."""
     batches: list[tuple[dict[str, int], list[str]]] = []
     for unit, candidate in evidence.items():
-        files = [unit.stage.file(name) for name in candidate.evidence if not _is_made(unit.stage, name)]
-        if not files:
+        proof = candidate.proof
+        if all(is_made(unit.stage, name) for name in proof.files):
             continue
+        files = [unit.stage.file(name) for name in proof.asked]
         for sizes, targets in batches:
-            if all(sizes.get(key, value) == value for key, value in candidate.sizes.items()):
-                sizes.update(candidate.sizes)
+            if all(sizes.get(key, value) == value for key, value in proof.sizes.items()):
+                sizes.update(proof.sizes)
                 targets += files
                 break
         else:
-            batches.append((dict(candidate.sizes), files))
+            batches.append((dict(proof.sizes), files))
     for sizes, targets in batches:
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as more:
             json.dump({"jobs": sizes}, more)
@@ -392,9 +213,9 @@ def _take(unit: Unit, candidates: Sequence[Candidate]) -> None:
     """Take over the first candidate that has the bytes of every file that this code has made of the unit."""
     differing: list[str] = []
     for candidate in candidates:
-        made = {name: sha256(unit.stage.folder / name) for name in candidate.files if _is_made(unit.stage, name)}
+        made = {name: sha256(unit.stage.folder / name) for name in candidate.files if is_made(unit.stage, name)}
         other = [name for name, digest in made.items() if digest != candidate.files[name]["sha256"]]
-        proven = not candidate.evidence or (made and set(candidates[0].evidence) <= made.keys())
+        proven = not candidate.proof.files or (made and set(candidates[0].proof.files) <= made.keys())
         if proven and not other:
             _link(unit, candidate, made)
             return
@@ -430,7 +251,7 @@ def _link(unit: Unit, candidate: Candidate, made: Mapping[str, str]) -> None:
         adopted = {"from": old.as_posix(), "code": receipt["code"], "evidence": evidence}
         if "adopted" in receipt:  # by the older code, from one that is older still
             adopted["before"] = receipt["adopted"]
-        inputs = [source | {"path": _now(stage, source["path"])} for source in receipt["inputs"]]
+        inputs = [source | {"path": path_now(stage, source["path"])} for source in receipt["inputs"]]
         here = {"address": stage.address, "inputs": inputs, "code": fingerprint(stage.code), "adopted": adopted}
         text = json.dumps(receipt | here, indent=1, allow_nan=False) + "\n"
         write_whole(new.with_name(new.name + RECEIPT), lambda file, text=text: file.write_text(text))

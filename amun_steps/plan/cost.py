@@ -5,245 +5,20 @@ they cost is in the receipts of finished jobs of the same stage that did the sam
 code is run for a moment with the same network, on this machine's device.
 """
 
-import functools
-import importlib
-import json
-import math
-import re
-import subprocess
-import sys
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
-import torch
-
-from amun_steps.datasets import Sizes
-from amun_steps.methods import Request
 from amun_steps.plan.calibration import measure
+from amun_steps.plan.jobs import Job, dearest_paths, read_jobs, stage_of
 from amun_steps.plan.messages import ConfigError
-from amun_steps.plan.networks import known_sizes, try_networks
+from amun_steps.plan.networks import try_networks
 from amun_steps.plan.plan import Plan
-from amun_steps.plan.stage import Stage
 from amun_steps.plan.views import load_file
-from amun_steps.steps.choose import choices, part_of
-from amun_steps.steps.finetune import PANELS, SETS
-from amun_steps.store.addresses import STORE, canonical, without_addresses
-from amun_steps.store.step import InputError, device_name, read_receipt
-from amun_steps.training import stack as stacks
-from amun_steps.training.fit import Samples
-
-PASSES = {
-    "pgd": lambda parameters: {"attack": parameters["steps"]},
-    "ffgsm": lambda parameters: {"attack": 1, "predict": parameters["rounds"]},
-}
-"""What a whole run of an attack passes over, for each image. Algorithm 1 is counted as one such run for every sample;
-it stops early for most and starts again for some, which depends on the model (see `amun_steps.steps.adversarial`)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """A job of the workflow, as its dry run says it; `to_do` is False where its results are there."""
-
-    rule: str
-    inputs: Sequence[str]
-    outputs: Sequence[str]
-    wildcards: Mapping[str, str]
-    resources: Mapping[str, str]
-    to_do: bool
-
-    @property
-    def stage(self) -> str:
-        """Its rule; but all rules for reference models are one stage, and those for what people read another."""
-        return re.sub(r"\d+to\d+of\d+$", "", self.rule) if self.outputs[0].startswith(f"{STORE}/") else "views"
-
-    @property
-    def name(self) -> str:
-        """Its first output, without the addresses."""
-        return without_addresses(self.outputs[0].removeprefix(f"{STORE}/"))
-
-    @property
-    def dataset(self) -> str:
-        """The data set that it is for; empty for what people read."""
-        return "" if self.stage == "views" else self.name.split("/")[0]
-
-    @property
-    def gpus(self) -> int:
-        return int(self.resources.get("gpu", 0))
-
-
-def read_jobs(config: Path) -> list[Job]:
-    """All jobs of a config as Snakemake plans them here. Raises InputError, with what it says, when it cannot."""
-    to_do = {fields["output"] for _, fields in _dry_run(config)}
-    jobs = []
-    for rule, fields in _dry_run(config, "--forceall"):
-        inputs, outputs = (fields[key].split(", ") if key in fields else [] for key in ("input", "output"))
-        wildcards, resources = (
-            dict(re.findall(r"(\w+)=([^,]*)", fields.get(k, ""))) for k in ("wildcards", "resources")
-        )
-        jobs.append(Job(rule, inputs, outputs, wildcards, resources, fields["output"] in to_do))
-    return jobs
-
-
-def stage_of(job: Job, plan: Plan) -> Stage | None:
-    """The stage that a job makes a part of; None for what people read."""
-    return plan.stages.get(Path(job.outputs[0]).parent.name)
-
-
-def _dry_run(config: Path, *options: str) -> list[tuple[str, dict[str, str]]]:
-    """The rule of every job, and what the dry run says of it; not the target `all`, which makes nothing."""
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--nolock", "--configfile", str(config), *options]
-    done = subprocess.run(command, text=True, capture_output=True, check=False)
-    if done.returncode:
-        raise InputError(f"{config}: Snakemake cannot plan it:\n{(done.stdout + done.stderr)[-2000:]}")
-    blocks = re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", done.stdout, re.MULTILINE)
-    found = [(rule, dict(re.findall(r"^ {4}(\w+): (.*)$", text, re.MULTILINE))) for rule, text in blocks]
-    return [(rule, fields) for rule, fields in found if "output" in fields]
-
-
-def sizes_of(dataset: Stage) -> Sizes:
-    """What is known of a data set's sizes; its reader is run where nothing is."""
-    known = known_sizes(dataset)
-    if known:
-        return known
-    reader = importlib.import_module(f"amun_steps.datasets.{dataset.parameters['source']}")
-    images, labels, train = reader.read(**dataset.parameters["parameters"], **dataset.elsewhere)
-    return Sizes(int(train.sum()), int((~train).sum()), images.shape[1:], int(labels.max()) + 1)
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a job does; jobs of a stage with equal work cost the same.
-
-    counts: how many images, times models, each of calibration's MEASURES passes over, or how many models it scores
-    against a forget set; empty where that is not known. context: what these depend on, as JSON. bytes: of the
-    models and arrays. Not counted are what a method computes before its first epoch, the search for epsilon_init, CSV
-    and JSON.
-    """
-
-    counts: tuple[tuple[str, int], ...]
-    context: str
-    bytes: int
-
-
-def work_of(job: Job, stage: Stage, sizes: Sizes) -> Work:
-    """The work of a job of `stage`, on a data set of these sizes."""
-    wanted, on, samples = stage.parameters, stage.builds_on, sizes.train + sizes.test
-    asked = next((on[role].parameters for role in ("forget", "requests") if role in on), {"fraction": 0})
-    forget = round(asked["fraction"] * sizes.train)
-    context = vars(sizes) | {"forget": forget}
-    trained = stage if "training" in wanted else on.get("originals") or on.get("references")
-    if trained:
-        images = {"shape": sizes.shape, "classes": sizes.classes}
-        context["network"] = trained.parameters["training"]["network"] | images
-        model = _model_bytes(canonical(context["network"]))
-        model_and_outputs = model + 4 * samples * sizes.classes
-
-    def work(size: int, models: int = 1, training: Mapping[str, Any] | None = None, **counts: int) -> Work:
-        stack = min(models, int(job.resources.get("stack", 1)))
-        recipe = {**training["recipe"], "epochs": 1} if training else None
-        more = {"models": stack, "recipe": recipe, "trades": (training or {}).get("trades")}
-        if "clipping" in (training or {}):  # how long a spectral norm takes to come down depends on the model
-            counts, more = {}, more | {"clipping": training["clipping"]}
-        return Work(tuple(counts.items()), canonical(context | more), size)
-
-    def longest(train: int) -> int:  # which choice tuning makes is not known yet
-        points = choices(on["tuned"].parameters["grid"])
-        return max(_images(wanted["unlearning"], point, train, forget) for point in points)
-
-    match stage.kind:
-        case "dataset":
-            return work(samples * (math.prod(sizes.shape) + 3))
-        case "forget":
-            return work((wanted["sets"] + 1) * samples)
-        case "inclusion":
-            return work(wanted["references"] * samples)
-        case "requests":
-            return work(wanted["sets"] * wanted["requests"] * samples)
-        case "originals" | "retrained":
-            count, epochs = wanted["count"], wanted["training"]["recipe"]["epochs"]
-            counts = {"train": count * epochs * (sizes.train - forget), "predict": count * samples}
-            return work(count * model_and_outputs, count, wanted["training"], **counts)
-        case "references":  # every sample is in half of them
-            count, epochs = len(job.outputs), wanted["training"]["recipe"]["epochs"]
-            return work(count * model, count, wanted["training"], train=count * epochs * samples // 2)
-        case "signals":
-            count = trained.builds_on["inclusion"].parameters["references"]
-            return work(8 * count * samples, count, predict=count * samples)
-        case "adversarial":
-            return work(sizes.train * (4 * math.prod(sizes.shape) + 24), **_attacked(wanted["attack"], sizes.train))
-        case "tuned" if job.rule == "tune":
-            points = part_of(wanted["grid"], int(job.wildcards["part"]), int(job.wildcards["parts"]))
-            images = sum(_images(wanted["unlearning"], point, sizes.train, forget) for point in points)
-            count, trials = len(wanted["on"]), len(wanted["on"]) * len(points)
-            counts = {"train": count * images, "predict": trials * samples, "score": trials}
-            return work(0, trials, wanted["unlearning"], **counts)
-        case "unlearned":
-            runs = _runs(stage, asked)
-            counts = {"train": runs * longest(sizes.train), "predict": runs * samples}
-            return work(runs * model_and_outputs, runs, wanted["unlearning"], **counts)
-        case "scores":
-            made = on["models"]
-            rows = _runs(made, asked) if made.kind == "unlearned" else asked["sets"] * made.parameters["count"]
-            return work(8 * rows * samples, score=rows, svm=rows)
-        case "continuous":  # what was forgotten is out of D_R from then on
-            runs, each = _runs(stage, asked), asked["requests"]
-            counts = Counter(predict=each * samples, score=each)
-            counts["train"] = sum(longest(sizes.train - k * forget) for k in range(each))
-            if "attack" in wanted:
-                attacked = _attacked(wanted["attack"], each * forget)
-                if not attacked:
-                    return work(0)
-                counts.update(attacked)
-            return work(0, runs, wanted["unlearning"], **{what: runs * count for what, count in counts.items()})
-        case "finetuned":
-            count, epochs = len(SETS) * on["originals"].parameters["count"], wanted["recipe"]["epochs"]
-            images = count * epochs * (sizes.train + forget + len(PANELS) * forget)
-            tested = count * len(PANELS) * (epochs + 1) * sizes.test
-            return work(0, count * len(PANELS), wanted, train=images, predict=tested)
-    return work(0)
-
-
-def _runs(stage: Stage, asked: Mapping[str, Any]) -> int:
-    """The unlearning runs of a method: sets that are asked to be forgotten x originals x repetitions."""
-    return asked["sets"] * stage.builds_on["originals"].parameters["count"] * stage.parameters["runs"]
-
-
-def _attacked(attack: Mapping[str, Any], images: int) -> dict[str, int]:
-    """What one run of an attack on `images` images passes over; nothing for an attack that PASSES does not know."""
-    passes = PASSES.get(attack["algorithm"], lambda _: {})(attack["parameters"])
-    return {what: count * images for what, count in passes.items()}
-
-
-def _images(unlearning: Mapping[str, Any], point: Mapping[str, Any], train: int, forget: int) -> int:
-    """The images that one run of a method passes over; `forget` of `train` training samples are forgotten."""
-    hyperparameters = {name: value for name, value in point.items() if name not in ("learning_rate", "step")}
-    remain, forgotten, adversarial = _passes(unlearning["method"], canonical(hyperparameters), unlearning["remain"])
-    return unlearning["recipe"]["epochs"] * (remain * (train - forget) + (forgotten + adversarial) * forget)
-
-
-@functools.cache
-def _passes(method: str, hyperparameters: str, remain: bool) -> list[int]:
-    """How often an epoch passes over D_R, D_F and D_A: the method itself is asked, with one image of each."""
-    index = torch.arange(3)
-    rows = [Samples.of(part, torch.zeros_like(part)) for part in (index[: int(remain)], index[1:2], index[2:])]
-    network = {"name": "small_resnet", "width": 1, "strides": [], "stem_stride": 1, "shape": [1, 8, 8], "classes": 2}
-    model = stacks.initialise(network, [0], torch.device("cpu"))
-    unlearn = importlib.import_module(f"amun_steps.methods.{method}").unlearn
-    update = unlearn(Request(*rows, model, torch.rand(3, 1, 8, 8), 2), **json.loads(hyperparameters))
-    passed = update.passes(torch.Generator().manual_seed(0))
-    return torch.cat([samples.index for samples in passed]).bincount(minlength=3).tolist()
-
-
-@functools.cache
-def _model_bytes(network: str) -> int:
-    """The bytes of one model's parameters and buffers."""
-    with torch.device("meta"):
-        module = stacks.build(json.loads(network))
-    return sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers()))
+from amun_steps.plan.work import Work, sizes_of, work_of
+from amun_steps.store.step import device_name, read_receipt
 
 
 @dataclass(frozen=True)
@@ -256,43 +31,60 @@ class Cost:
 
 
 def costs_of(jobs: Sequence[Job], plan: Plan) -> dict[Job, Cost]:
-    """The cost of each job: by its own receipt, the mean of those of jobs with equal work, or calibration."""
+    """The cost of each job: by its own receipt, the mean of those of jobs with equal work, or calibration.
+
+    Of a job that is to train reference models, those count that are not there; each has a receipt of its own.
+    """
     sizes = {stage: sizes_of(stage) for stage in plan.stages.values() if stage.kind == "dataset"}
     works, known = {}, defaultdict(list)
-    costs: dict[Job, Cost] = {}
+    spent: dict[Sequence[str], Cost] = {}
     for job in jobs:
         stage = stage_of(job, plan)
         works[job] = stage and work_of(job, stage, sizes[stage.builds_on.get("dataset", stage)])
-        receipts = [read_receipt(Path(path)) for path in job.outputs]
-        if receipts[0]:  # also where the artifact itself was deleted: the address says that the work is the same
-            size = sum(receipt["bytes"] for receipt in receipts if receipt)
-            costs[job] = Cost(receipts[0]["seconds"], size, f"receipts, {receipts[0]['device']}")
-            known[job.stage, works[job]].append(costs[job])
+        for files in _pieces(job):
+            if cost := _spent(files):
+                spent[files] = cost
+                known[job.stage, works[job]].append(cost)
+    costs = {}
     for job in jobs:
-        if job in costs:
-            continue
-        equal, work = known[job.stage, works[job]], works[job]
-        if equal:
-            sources = " and ".join(sorted({cost.source for cost in equal}))
-            costs[job] = Cost(fmean(c.seconds for c in equal), round(fmean(c.bytes for c in equal)), sources)
-        elif work and work.counts and job.to_do:
-            seconds = sum(count * measure(what, work.context) for what, count in work.counts)
-            costs[job] = Cost(seconds, work.bytes, f"calibration, {device_name()}")
-        else:
-            costs[job] = Cost(None, work.bytes if work else 0, "unknown")
+        left = [files for files in _pieces(job) if not (job.models and job.to_do and Path(files[0]).is_file())]
+        equal = known[job.stage, works[job]]
+        costs[job] = _sum([spent.get(files) or _estimate(job, works[job], equal) for files in left])
     return costs
 
 
-def dearest_paths(jobs: Sequence[Job], seconds: Callable[[Job], float]) -> dict[Job, list[Job]]:
-    """For each job, the chain of jobs that takes longest until it is done: what must run one after the other."""
-    makers = {path: job for job in jobs for path in job.outputs}
+def _pieces(job: Job) -> list[tuple[str, ...]]:
+    """The files of each piece of a job that has a price of its own: a reference model, or else the whole job."""
+    return [(model,) for model in job.models] or [tuple(job.outputs)]
 
-    @functools.cache
-    def path(job: Job) -> list[Job]:
-        before = {makers[name] for name in job.inputs if name in makers}
-        return [*max(map(path, before), key=lambda chain: sum(map(seconds, chain)), default=[]), job]
 
-    return {job: path(job) for job in jobs}
+def _spent(files: Sequence[str]) -> Cost | None:
+    """What the files of a piece cost, by their receipts; None where these are not there. Also where the files were
+    deleted: the address says that the work is the same."""
+    receipts = [read_receipt(Path(path)) for path in files]
+    if not receipts[0]:
+        return None
+    beside = len(receipts[0]["parameters"].get("members", [0]))  # the models that were trained in these seconds
+    size = sum(receipt["bytes"] for receipt in receipts if receipt)
+    return Cost(receipts[0]["seconds"] / beside, size, f"receipts, {receipts[0]['device']}")
+
+
+def _estimate(job: Job, work: Work | None, equal: Sequence[Cost]) -> Cost:
+    """What a piece of a job will cost, by what pieces with equal work did, or by calibration."""
+    if equal:
+        sources = " and ".join(sorted({cost.source for cost in equal}))
+        return Cost(fmean(c.seconds for c in equal), round(fmean(c.bytes for c in equal)), sources)
+    if work and work.counts and job.to_do:
+        seconds = sum(count * measure(what, work.context) for what, count in work.counts)
+        return Cost(seconds, work.bytes, f"calibration, {device_name()}")
+    return Cost(None, work.bytes if work else 0, "unknown")
+
+
+def _sum(pieces: Sequence[Cost]) -> Cost:
+    """The cost of a job by those of its pieces; of one that has no more than to list models, nothing."""
+    seconds = None if any(cost.seconds is None for cost in pieces) else sum(cost.seconds for cost in pieces)
+    sources = " and ".join(sorted({cost.source for cost in pieces})) or "models that are there"
+    return Cost(seconds, sum(cost.bytes for cost in pieces), sources)
 
 
 BLIND = "CPU-hours for jobs that ask for a GPU (no estimate of GPU-hours: run this on a GPU node for one)"

@@ -83,7 +83,7 @@ class Experiment:
             kind="references",
             name=f"{self.network}-references",
             parameters={"training": self._training("references")},
-            code=["amun_steps.steps.train", self.network_code],
+            code=["amun_steps.steps.references", self.network_code],
             builds_on={"dataset": self.dataset(), "inclusion": self.inclusion()},
             inside=self.inclusion(),
         )

@@ -20,8 +20,3 @@ class Plan:
         self.stages: dict[str, Stage] = {}
         self.experiments = {name: Experiment(name, config, self.stages) for name in config["experiments"]}
         self.scored: list[Scored] = [s for experiment in self.experiments.values() for s in experiment.scored()]
-
-    @property
-    def reference_counts(self) -> list[int]:
-        """How many reference models each experiment has."""
-        return [e["references"]["count"] for e in self.config["experiments"].values()]

@@ -1,10 +1,12 @@
 """What is in the store of results, by its receipts: the commands `amun store ls | why | diff | verify`."""
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
 
 from amun_steps.store.addresses import STORE, leaves
+from amun_steps.store.listing import LISTING, faults
 from amun_steps.store.step import RECEIPT, InputError, read_receipt, sha256
 
 
@@ -24,7 +26,8 @@ def check_there(store: Path) -> None:
 
 
 def _is_receipt(path: Path) -> bool:
-    return path.name.endswith(RECEIPT) and path.with_name(path.name.removesuffix(RECEIPT)).is_file()
+    """By its two suffixes: also where the artifact was deleted."""
+    return path.suffix == RECEIPT and bool(Path(path.stem).suffix)
 
 
 def ls(store: Path = STORE) -> None:
@@ -74,14 +77,18 @@ def diff(a: Path, b: Path) -> None:
 
 
 def verify(store: Path = STORE) -> None:
-    """Check the bytes of every artifact against its receipt; exits with 1 and names those that differ or have none."""
-    found, bad = artifacts(store), []
+    """Check the bytes of every artifact against its receipt; exits with 1 and names those that differ or have none, and
+    those that a listing has and that are missing."""
+    found, bad, digest = artifacts(store), {}, functools.cache(sha256)
     for path in found:
         receipt = read_receipt(path)
         if receipt is None:
-            bad.append(f"{path}: has no receipt")
-        elif sha256(path) != receipt["sha256"]:
-            bad.append(f"{path}: its bytes are not those that its step wrote; delete it, and it is made again")
-    print("\n".join([*bad, f"{len(found)} artifacts, {len(bad)} of them bad"]))
+            bad[path] = f"{path}: has no receipt"
+        elif digest(path) != receipt["sha256"]:
+            bad[path] = f"{path}: its bytes are not those that its step wrote; delete it, and it is made again"
+    for path in found:
+        if path.suffix == LISTING and path not in bad:
+            bad.update(faults(path, digest))
+    print("\n".join([*bad.values(), f"{len(found)} artifacts, {len(bad)} of them bad or missing"]))
     if bad:
         raise SystemExit(1)

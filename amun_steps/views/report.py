@@ -160,7 +160,8 @@ def _runtime(store: Path) -> str:
     """Seconds of each step in the store, by its receipts, a job's counted once."""
     jobs = {}
     for receipt in _receipts(store):
-        jobs[receipt["step"], receipt["began"], receipt["host"], json.dumps(receipt["inputs"])] = receipt
+        job = json.dumps([receipt["inputs"], receipt["parameters"]])
+        jobs[receipt["step"], receipt["began"], receipt["host"], job] = receipt
     steps = defaultdict(list)
     for receipt in jobs.values():
         steps[receipt["step"].removeprefix("amun_steps."), receipt["device"]].append(receipt)

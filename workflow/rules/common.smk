@@ -92,16 +92,12 @@ def worth(kind):
     return wanted
 
 
-def reference_jobs():
-    """The number of reference models, and the first one of a job, for every job that trains reference models."""
-    return [(n, first) for n in sorted(set(PLAN.reference_counts)) for first in range(0, n, JOBS["references_per_job"])]
-
-
-def reference_models(wildcards):
-    """Input function: all reference models."""
+def reference_listings(wildcards):
+    """Input function: the listings of all reference models, by the number of models that a job is worth."""
     references = stage(wildcards, "references")
-    count = references.builds_on["inclusion"].parameters["references"]
-    return [ancient(references.file(f"reference{r}.safetensors")) for r in range(count)]
+    count, size = references.builds_on["inclusion"].parameters["references"], JOBS["references_per_job"]
+    parts = [(first, min(first + size, count) - 1) for first in range(0, count, size)]
+    return [ancient(references.file(f"models{first}to{last}.sha256")) for first, last in parts]
 
 
 def adversarial_sets(slug):

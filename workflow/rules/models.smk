@@ -40,39 +40,32 @@ rule retrained:
         " {params.options} --stack {resources.stack} --models {output.models} --outputs {output.outputs} &> {log}"
 
 
-# One rule for each job's share of the reference models: every model is a file of its own, so that their number in a job
-# can be changed without losing the ones that are there.
-for count, first in reference_jobs():
-    members = range(first, min(first + JOBS["references_per_job"], count))
-
-    rule:
-        name:
-            f"references{members.start}to{members.stop - 1}of{count}"
-        input:
-            dataset=stored("{dataset}/dataset.h5"),
-            inclusion=stored("{dataset}/{inclusion}/inclusion.h5"),
-        output:
-            [f"{STORE}/{{dataset}}/{{inclusion}}/{{references}}/reference{r}.safetensors" for r in members],
-        log:
-            f"results/logs/{{dataset}}/{{inclusion}}/{{references}}/references{first}.log",
-        wildcard_constraints:
-            inclusion=f"inclusion{count}-[0-9a-f]+",
-        conda:
-            "../envs/steps.yaml"
-        resources:
-            **worth("references"),
-        params:
-            options=options("references"),
-            members=list(members),  # here, since the text below is put together when the loop has long ended
-        shell:
-            "python -m amun_steps.steps.train references --dataset {input.dataset} --inclusion {input.inclusion}"
-            " --members {params.members} {params.options} --stack {resources.stack} --models {output} &> {log}"
+# A part of the reference models. Its output is the listing that names them: they are files of their own beside it, so
+# that their number in a job can be changed, and a job stopped, without losing the ones that are there.
+rule references:
+    input:
+        dataset=stored("{dataset}/dataset.h5"),
+        inclusion=stored("{dataset}/{inclusion}/inclusion.h5"),
+    output:
+        f"{STORE}/{{dataset}}/{{inclusion}}/{{references}}/models{{first}}to{{last}}.sha256",
+    log:
+        "results/logs/{dataset}/{inclusion}/{references}/models{first}to{last}.log",
+    conda:
+        "../envs/steps.yaml"
+    resources:
+        **worth("references"),
+    params:
+        options=options("references"),
+    shell:
+        "python -m amun_steps.steps.references --dataset {input.dataset} --inclusion {input.inclusion}"
+        " --first {wildcards.first} --last {wildcards.last} {params.options} --stack {resources.stack} --output {output}"
+        " &> {log}"
 
 
 rule signals:
     input:
         dataset=stored("{dataset}/dataset.h5"),
-        models=reference_models,
+        listings=reference_listings,
     output:
         f"{STORE}/{{dataset}}/{{inclusion}}/{{references}}/{{signals}}/signals.h5",
     log:
@@ -84,5 +77,5 @@ rule signals:
     params:
         options=options("signals"),
     shell:
-        "python -m amun_steps.steps.signals --dataset {input.dataset} --models {input.models} {params.options}"
+        "python -m amun_steps.steps.signals --dataset {input.dataset} --listings {input.listings} {params.options}"
         " --stack {resources.stack} --output {output} &> {log}"

@@ -1,0 +1,95 @@
+"""The jobs of a config, as Snakemake plans them: by dry runs of the workflow itself."""
+
+import functools
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from amun_steps.plan.plan import Plan
+from amun_steps.plan.stage import Stage
+from amun_steps.steps.references import models_of
+from amun_steps.store.addresses import STORE, without_addresses
+from amun_steps.store.step import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A job of the workflow, as its dry run says it; `to_do` is False where its results are there."""
+
+    rule: str
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+    wildcards: Mapping[str, str]
+    resources: Mapping[str, str]
+    to_do: bool
+
+    @property
+    def stage(self) -> str:
+        """Its rule; but all rules for what people read are one stage."""
+        return self.rule if self.outputs[0].startswith(f"{STORE}/") else "views"
+
+    @property
+    def name(self) -> str:
+        """Its first output, without the addresses."""
+        return without_addresses(self.outputs[0].removeprefix(f"{STORE}/"))
+
+    @property
+    def dataset(self) -> str:
+        """The data set that it is for; empty for what people read."""
+        return "" if self.stage == "views" else self.name.split("/")[0]
+
+    @property
+    def models(self) -> list[str]:
+        """The reference models that it trains and lists, which Snakemake knows nothing of; none for any other job."""
+        if self.stage != "references":
+            return []
+        first, last = int(self.wildcards["first"]), int(self.wildcards["last"])
+        return [path.as_posix() for path in models_of(Path(self.outputs[0]).parent, first, last).values()]
+
+    @property
+    def gpus(self) -> int:
+        return int(self.resources.get("gpu", 0))
+
+
+def read_jobs(config: Path) -> list[Job]:
+    """All jobs of a config as Snakemake plans them here. Raises InputError, with what it says, when it cannot."""
+    to_do = {fields["output"] for _, fields in _dry_run(config)}
+    jobs = []
+    for rule, fields in _dry_run(config, "--forceall"):
+        inputs, outputs = (fields[key].split(", ") if key in fields else [] for key in ("input", "output"))
+        wildcards, resources = (
+            dict(re.findall(r"(\w+)=([^,]*)", fields.get(k, ""))) for k in ("wildcards", "resources")
+        )
+        jobs.append(Job(rule, inputs, outputs, wildcards, resources, fields["output"] in to_do))
+    return jobs
+
+
+def stage_of(job: Job, plan: Plan) -> Stage | None:
+    """The stage that a job makes a part of; None for what people read."""
+    return plan.stages.get(Path(job.outputs[0]).parent.name)
+
+
+def _dry_run(config: Path, *options: str) -> list[tuple[str, dict[str, str]]]:
+    """The rule of every job, and what the dry run says of it; not the target `all`, which makes nothing."""
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--nolock", "--configfile", str(config), *options]
+    done = subprocess.run(command, text=True, capture_output=True, check=False)
+    if done.returncode:
+        raise InputError(f"{config}: Snakemake cannot plan it:\n{(done.stdout + done.stderr)[-2000:]}")
+    blocks = re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", done.stdout, re.MULTILINE)
+    found = [(rule, dict(re.findall(r"^ {4}(\w+): (.*)$", text, re.MULTILINE))) for rule, text in blocks]
+    return [(rule, fields) for rule, fields in found if "output" in fields]
+
+
+def dearest_paths(jobs: Sequence[Job], seconds: Callable[[Job], float]) -> dict[Job, list[Job]]:
+    """For each job, the chain of jobs that takes longest until it is done: what must run one after the other."""
+    makers = {path: job for job in jobs for path in job.outputs}
+
+    @functools.cache
+    def path(job: Job) -> list[Job]:
+        before = {makers[name] for name in job.inputs if name in makers}
+        return [*max(map(path, before), key=lambda chain: sum(map(seconds, chain)), default=[]), job]
+
+    return {job: path(job) for job in jobs}

@@ -1,0 +1,172 @@
+"""What a job does: the images that it passes over, the models that it scores, the bytes that it writes."""
+
+import functools
+import importlib
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from amun_steps.datasets import Sizes
+from amun_steps.methods import Request
+from amun_steps.plan.jobs import Job
+from amun_steps.plan.networks import known_sizes
+from amun_steps.plan.stage import Stage
+from amun_steps.steps.choose import choices, part_of
+from amun_steps.steps.finetune import PANELS, SETS
+from amun_steps.store.addresses import canonical
+from amun_steps.training import stack as stacks
+from amun_steps.training.fit import Samples
+
+PASSES = {
+    "pgd": lambda parameters: {"attack": parameters["steps"]},
+    "ffgsm": lambda parameters: {"attack": 1, "predict": parameters["rounds"]},
+}
+"""What a whole run of an attack passes over, for each image. Algorithm 1 is counted as one such run for every sample;
+it stops early for most and starts again for some, which depends on the model (see `amun_steps.steps.adversarial`)."""
+
+
+def sizes_of(dataset: Stage) -> Sizes:
+    """What is known of a data set's sizes; its reader is run where nothing is."""
+    known = known_sizes(dataset)
+    if known:
+        return known
+    reader = importlib.import_module(f"amun_steps.datasets.{dataset.parameters['source']}")
+    images, labels, train = reader.read(**dataset.parameters["parameters"], **dataset.elsewhere)
+    return Sizes(int(train.sum()), int((~train).sum()), images.shape[1:], int(labels.max()) + 1)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a job does; jobs of a stage with equal work cost the same.
+
+    counts: how many images, times models, each of calibration's MEASURES passes over, or how many models it scores
+    against a forget set; empty where that is not known. context: what these depend on, as JSON. bytes: of the
+    models and arrays. Not counted are what a method computes before its first epoch, the search for epsilon_init, CSV
+    and JSON.
+    """
+
+    counts: tuple[tuple[str, int], ...]
+    context: str
+    bytes: int
+
+
+def work_of(job: Job, stage: Stage, sizes: Sizes) -> Work:
+    """The work of a job of `stage`, on a data set of these sizes; of one that trains reference models, for each."""
+    wanted, on, samples = stage.parameters, stage.builds_on, sizes.train + sizes.test
+    asked = next((on[role].parameters for role in ("forget", "requests") if role in on), {"fraction": 0})
+    forget = round(asked["fraction"] * sizes.train)
+    context = vars(sizes) | {"forget": forget}
+    trained = stage if "training" in wanted else on.get("originals") or on.get("references")
+    if trained:
+        images = {"shape": sizes.shape, "classes": sizes.classes}
+        context["network"] = trained.parameters["training"]["network"] | images
+        model = _model_bytes(canonical(context["network"]))
+        model_and_outputs = model + 4 * samples * sizes.classes
+
+    def work(size: int, models: int = 1, training: Mapping[str, Any] | None = None, **counts: int) -> Work:
+        stack = min(models, int(job.resources.get("stack", 1)))
+        recipe = {**training["recipe"], "epochs": 1} if training else None
+        more = {"models": stack, "recipe": recipe, "trades": (training or {}).get("trades")}
+        if "clipping" in (training or {}):  # how long a spectral norm takes to come down depends on the model
+            counts, more = {}, more | {"clipping": training["clipping"]}
+        return Work(tuple(counts.items()), canonical(context | more), size)
+
+    def longest(train: int) -> int:  # which choice tuning makes is not known yet
+        points = choices(on["tuned"].parameters["grid"])
+        return max(_images(wanted["unlearning"], point, train, forget) for point in points)
+
+    match stage.kind:
+        case "dataset":
+            return work(samples * (math.prod(sizes.shape) + 3))
+        case "forget":
+            return work((wanted["sets"] + 1) * samples)
+        case "inclusion":
+            return work(wanted["references"] * samples)
+        case "requests":
+            return work(wanted["sets"] * wanted["requests"] * samples)
+        case "originals" | "retrained":
+            count, epochs = wanted["count"], wanted["training"]["recipe"]["epochs"]
+            counts = {"train": count * epochs * (sizes.train - forget), "predict": count * samples}
+            return work(count * model_and_outputs, count, wanted["training"], **counts)
+        case "references":  # every sample is in half of them
+            epochs = wanted["training"]["recipe"]["epochs"]
+            return work(model, len(job.models), wanted["training"], train=epochs * samples // 2)
+        case "signals":
+            count = trained.builds_on["inclusion"].parameters["references"]
+            return work(8 * count * samples, count, predict=count * samples)
+        case "adversarial":
+            return work(sizes.train * (4 * math.prod(sizes.shape) + 24), **_attacked(wanted["attack"], sizes.train))
+        case "tuned" if job.rule == "tune":
+            points = part_of(wanted["grid"], int(job.wildcards["part"]), int(job.wildcards["parts"]))
+            images = sum(_images(wanted["unlearning"], point, sizes.train, forget) for point in points)
+            count, trials = len(wanted["on"]), len(wanted["on"]) * len(points)
+            counts = {"train": count * images, "predict": trials * samples, "score": trials}
+            return work(0, trials, wanted["unlearning"], **counts)
+        case "unlearned":
+            runs = _runs(stage, asked)
+            counts = {"train": runs * longest(sizes.train), "predict": runs * samples}
+            return work(runs * model_and_outputs, runs, wanted["unlearning"], **counts)
+        case "scores":
+            made = on["models"]
+            rows = _runs(made, asked) if made.kind == "unlearned" else asked["sets"] * made.parameters["count"]
+            return work(8 * rows * samples, score=rows, svm=rows)
+        case "continuous":  # what was forgotten is out of D_R from then on
+            runs, each = _runs(stage, asked), asked["requests"]
+            counts = Counter(predict=each * samples, score=each)
+            counts["train"] = sum(longest(sizes.train - k * forget) for k in range(each))
+            if "attack" in wanted:
+                attacked = _attacked(wanted["attack"], each * forget)
+                if not attacked:
+                    return work(0)
+                counts.update(attacked)
+            return work(0, runs, wanted["unlearning"], **{what: runs * count for what, count in counts.items()})
+        case "finetuned":
+            count, epochs = len(SETS) * on["originals"].parameters["count"], wanted["recipe"]["epochs"]
+            images = count * epochs * (sizes.train + forget + len(PANELS) * forget)
+            tested = count * len(PANELS) * (epochs + 1) * sizes.test
+            return work(0, count * len(PANELS), wanted, train=images, predict=tested)
+    return work(0)
+
+
+def _runs(stage: Stage, asked: Mapping[str, Any]) -> int:
+    """The unlearning runs of a method: sets that are asked to be forgotten x originals x repetitions."""
+    return asked["sets"] * stage.builds_on["originals"].parameters["count"] * stage.parameters["runs"]
+
+
+def _attacked(attack: Mapping[str, Any], images: int) -> dict[str, int]:
+    """What one run of an attack on `images` images passes over; nothing for an attack that PASSES does not know."""
+    passes = PASSES.get(attack["algorithm"], lambda _: {})(attack["parameters"])
+    return {what: count * images for what, count in passes.items()}
+
+
+def _images(unlearning: Mapping[str, Any], point: Mapping[str, Any], train: int, forget: int) -> int:
+    """The images that one run of a method passes over; `forget` of `train` training samples are forgotten."""
+    hyperparameters = {name: value for name, value in point.items() if name not in ("learning_rate", "step")}
+    remain, forgotten, adversarial = _passes(unlearning["method"], canonical(hyperparameters), unlearning["remain"])
+    return unlearning["recipe"]["epochs"] * (remain * (train - forget) + (forgotten + adversarial) * forget)
+
+
+@functools.cache
+def _passes(method: str, hyperparameters: str, remain: bool) -> list[int]:
+    """How often an epoch passes over D_R, D_F and D_A: the method itself is asked, with one image of each."""
+    index = torch.arange(3)
+    rows = [Samples.of(part, torch.zeros_like(part)) for part in (index[: int(remain)], index[1:2], index[2:])]
+    network = {"name": "small_resnet", "width": 1, "strides": [], "stem_stride": 1, "shape": [1, 8, 8], "classes": 2}
+    model = stacks.initialise(network, [0], torch.device("cpu"))
+    unlearn = importlib.import_module(f"amun_steps.methods.{method}").unlearn
+    update = unlearn(Request(*rows, model, torch.rand(3, 1, 8, 8), 2), **json.loads(hyperparameters))
+    passed = update.passes(torch.Generator().manual_seed(0))
+    return torch.cat([samples.index for samples in passed]).bincount(minlength=3).tolist()
+
+
+@functools.cache
+def _model_bytes(network: str) -> int:
+    """The bytes of one model's parameters and buffers."""
+    with torch.device("meta"):
+        module = stacks.build(json.loads(network))
+    return sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers()))
