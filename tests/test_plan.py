@@ -14,7 +14,8 @@ from amun_steps.plan import cost as plan
 from amun_steps.plan.experiment import Stage
 from amun_steps.plan.views import load_file
 from amun_steps.steps import dataset as data
-from amun_steps.store.step import RECEIPT, InputError
+from amun_steps.store.receipts import RECEIPT
+from amun_steps.store.step import InputError
 
 TRAIN, TEST, FORGET = 898, 899, 90  # of digits with test_fraction 0.5; a tenth of TRAIN
 ALL = TRAIN + TEST

@@ -30,7 +30,8 @@ from amun_steps.plan.experiment import Plan, Stage
 from amun_steps.plan.views import load_file
 from amun_steps.steps.choose import choices
 from amun_steps.store.addresses import STORE, canonical, fingerprint, module_file, without_addresses
-from amun_steps.store.step import RECEIPT, InputError, read_receipt, sha256, write_whole
+from amun_steps.store.receipts import RECEIPT, read_receipt, sha256
+from amun_steps.store.step import InputError, write_whole
 
 LOCKS = Path(".snakemake/locks")
 
@@ -79,8 +80,11 @@ def adopt(config: Path, *, profile: str | None = None, dry_run: bool = False) ->
     """Take over what an older version of the code has computed of a config's stages.
 
     It prints what it would run and what that would save, by receipts, and goes on, unless `dry_run`. Snakemake runs it
-    on this machine's cores, or as its `profile` says. Nothing is overwritten or deleted. Raises InputError for a config
-    that is wrong, while another workflow runs here, and when a job fails.
+    on this machine's cores, or as its `profile` says. Nothing is overwritten or deleted.
+
+        amun store adopt config/quickstart.yaml --dry-run
+
+    Raises InputError for a config that is wrong, while another workflow runs here, and when a job fails.
     """
     _check_alone()
     plan = load_file(config)

@@ -30,9 +30,10 @@ from amun_steps.plan.views import load_file
 from amun_steps.steps.choose import choices, part_of
 from amun_steps.steps.finetune import PANELS, SETS
 from amun_steps.store.addresses import STORE, canonical, without_addresses
-from amun_steps.store.step import InputError, device_name, read_receipt
+from amun_steps.store.receipts import device_name, read_receipt
+from amun_steps.store.step import InputError
 from amun_steps.training import stack as stacks
-from amun_steps.training.fit import Samples
+from amun_steps.training.recipe import Samples
 
 PASSES = {
     "pgd": lambda parameters: {"attack": parameters["steps"]},
@@ -387,6 +388,10 @@ def _size(size: int) -> str:
 
 def plan(config: Path) -> None:
     """Print the jobs of a config, what they will cost and write, and the longest chain of them.
+
+    Times are those of finished jobs where there are any, otherwise of a short calibration on this machine's device.
+
+        amun plan config/quickstart.yaml
 
     Raises InputError for a config that is not there or is wrong.
     """

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from amun_steps.store.addresses import STORE, leaves
-from amun_steps.store.step import RECEIPT, InputError, read_receipt, sha256
+from amun_steps.store.receipts import RECEIPT, read_receipt, sha256
+from amun_steps.store.step import InputError
 
 
 def artifacts(store: Path) -> list[Path]:
@@ -28,14 +29,20 @@ def _is_receipt(path: Path) -> bool:
 
 
 def ls(store: Path = STORE) -> None:
-    """List every artifact: its size, the seconds its step took, when, and its path."""
+    """List every artifact: its size, the seconds its step took, when, and its path.
+
+    amun store ls | tail
+    """
     for path in artifacts(store):
         receipt = read_receipt(path) or {"seconds": float("nan"), "began": "no receipt"}
         print(f"{path.stat().st_size:>12,} B {receipt['seconds']:>9.1f} s  {receipt['began']:<25}  {path}")
 
 
 def why(path: Path) -> None:
-    """Say what made an artifact: its step and parameters, and the same of everything that it was made from."""
+    """Say what made an artifact: its step and parameters, and the same of everything that it was made from.
+
+    amun store why results/tables/table1.csv
+    """
     _tell(path, 0, set())
 
 
@@ -66,7 +73,10 @@ def _tell(path: Path, depth: int, told: set[Path]) -> None:
 
 
 def diff(a: Path, b: Path) -> None:
-    """Say in what two artifacts' receipts differ: parameters, inputs, code, versions, device and bytes."""
+    """Say in what two artifacts' receipts differ: parameters, inputs, code, versions, device and bytes.
+
+    amun store diff results/tables/table1.csv ../elsewhere/results/tables/table1.csv
+    """
     left, right = (dict(leaves(_receipt_of(path))) for path in (a, b))
     for name in sorted(left.keys() | right.keys()):
         if left.get(name) != right.get(name):
@@ -74,7 +84,11 @@ def diff(a: Path, b: Path) -> None:
 
 
 def verify(store: Path = STORE) -> None:
-    """Check the bytes of every artifact against its receipt; exits with 1 and names those that differ or have none."""
+    """Check the bytes of every artifact against its receipt; exits with 1 and names those that differ or have none.
+
+    amun store verify
+    amun store verify --store /archive/results/store
+    """
     found, bad = artifacts(store), []
     for path in found:
         receipt = read_receipt(path)
