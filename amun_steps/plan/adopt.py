@@ -28,6 +28,7 @@ from pydantic import TypeAdapter
 from amun_steps.plan.cost import Job, dearest_paths, duration, read_jobs, stage_of
 from amun_steps.plan.experiment import Plan, Stage
 from amun_steps.plan.views import load_file
+from amun_steps.plan.workflow import snakemake
 from amun_steps.steps.choose import choices
 from amun_steps.store.addresses import STORE, canonical, fingerprint, module_file, without_addresses
 from amun_steps.store.receipts import RECEIPT, read_receipt, sha256
@@ -383,7 +384,7 @@ def _run(config: Path, profile: str | None, evidence: Mapping[Unit, Candidate]) 
             json.dump({"jobs": sizes}, more)
             more.flush()
             where = ["--profile", profile] if profile else ["--cores", "all"]
-            command = [sys.executable, "-m", "snakemake", *where, "--configfile", str(config), more.name]
+            command = [*snakemake(), *where, "--configfile", str(config), more.name]
             done = subprocess.run([*command, "--quiet", "rules", "reason", "host", "--", *targets], check=False)
         if done.returncode:
             raise InputError(

@@ -11,7 +11,6 @@ import json
 import math
 import re
 import subprocess
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from amun_steps.plan.calibration import measure
 from amun_steps.plan.config import ConfigError
 from amun_steps.plan.experiment import Plan, Stage, known_sizes, try_networks
 from amun_steps.plan.views import load_file
+from amun_steps.plan.workflow import snakemake
 from amun_steps.steps.choose import choices, part_of
 from amun_steps.steps.finetune import PANELS, SETS
 from amun_steps.store.addresses import STORE, canonical, without_addresses
@@ -94,7 +94,7 @@ def stage_of(job: Job, plan: Plan) -> Stage | None:
 
 def _dry_run(config: Path, *options: str) -> list[tuple[str, dict[str, str]]]:
     """The rule of every job, and what the dry run says of it; not the target `all`, which makes nothing."""
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--nolock", "--configfile", str(config), *options]
+    command = [*snakemake(), "--dry-run", "--nolock", "--configfile", str(config), *options]
     done = subprocess.run(command, text=True, capture_output=True, check=False)
     if done.returncode:
         raise InputError(f"{config}: Snakemake cannot plan it:\n{(done.stdout + done.stderr)[-2000:]}")
