@@ -1,16 +1,21 @@
 """The command line: `amun`, or `python -m amun_steps`. The modules that rules call have command lines of their own."""
 
+import ast
 import os
 import sys
 
 import cyclopts
 
+from amun_steps.store.addresses import module_file
+from amun_steps.store.options import help_text
 from amun_steps.store.progress import to_stderr
 from amun_steps.store.step import InputError
 
 HELP = """Machine unlearning in image classifiers: what a config costs, and what is in the store of its results.
 
-The experiments themselves are run by Snakemake: `snakemake --cores 2 --configfile config/quickstart.yaml`.
+The experiments themselves are run by Snakemake:
+
+    snakemake --cores 2 --configfile config/quickstart.yaml
 """
 STORE_HELP = """What is in the store of results, what made it, whether it is whole, and what can go or be kept.
 
@@ -22,16 +27,24 @@ STORE_HELP = """What is in the store of results, what made it, whether it is who
 
 def app() -> cyclopts.App:
     """All commands. Each is imported when it is called: some need torch, which takes seconds."""
-    options = {"default_parameter": cyclopts.Parameter(negative=()), "result_action": "return_none"}
+    options = {"help_format": "plaintext", "result_action": "return_none"}
+    options["default_parameter"] = cyclopts.Parameter(negative=())
     amun = cyclopts.App(name="amun", help=HELP, **options)
-    amun.command("amun_steps.plan.cost:plan", name="plan")
+    _add(amun, "amun_steps.plan.cost", "plan")
     store = cyclopts.App(name="store", help=STORE_HELP, **options)
     for name in ("ls", "why", "diff", "verify"):
-        store.command(f"amun_steps.store.commands:{name}", name=name)
-    store.command("amun_steps.plan.gc:gc", name="gc")
-    store.command("amun_steps.plan.adopt:adopt", name="adopt")
+        _add(store, "amun_steps.store.commands", name)
+    _add(store, "amun_steps.plan.gc", "gc")
+    _add(store, "amun_steps.plan.adopt", "adopt")
     amun.command(store)
     return amun
+
+
+def _add(to: cyclopts.App, module: str, name: str) -> None:
+    """Make the function `name` of a module a command. What it is for is read from the module's source."""
+    syntax = ast.parse(module_file(module).read_text(encoding="utf-8")).body
+    docstring = next(ast.get_docstring(node) for node in syntax if getattr(node, "name", None) == name)
+    to.command(f"{module}:{name}", name=name, help=help_text(docstring))
 
 
 def main() -> None:

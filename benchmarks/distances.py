@@ -15,7 +15,8 @@ from amun_steps.steps.dataset import dataset
 from amun_steps.training import stack as stacks
 from amun_steps.training.data import load
 from amun_steps.training.device import device, images_on
-from amun_steps.training.fit import Augmentation, Member, Recipe, Samples, Schedule, fit
+from amun_steps.training.fit import fit
+from amun_steps.training.recipe import Augmentation, Member, Recipe, Samples, Schedule
 
 QUICKSTART = yaml.safe_load((Path(__file__).parent.parent / "config" / "quickstart.yaml").read_text())
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from amun_steps.store.arrays import Parts, write_arrays
-from amun_steps.store.step import read_receipt
+from amun_steps.store.receipts import read_receipt
 
 MODELS, SAMPLES, CLASSES, TEST, REFERENCES = 27, 110_000, 200, 1_000, 8
 NAMES = dict.fromkeys(("experiment", "dataset", "architecture", "method", "access", "forget", "address"), "random")

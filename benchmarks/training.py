@@ -12,7 +12,8 @@ import torch
 from torch.nn import functional as F
 
 from amun_steps.training.device import device
-from amun_steps.training.fit import Augmentation, Member, Recipe, Samples, Schedule, fit
+from amun_steps.training.fit import fit
+from amun_steps.training.recipe import Augmentation, Member, Recipe, Samples, Schedule
 from amun_steps.training.stack import build, initialise
 
 NETWORK = {"name": "small_resnet", "width": 32, "strides": [1], "stem_stride": 2, "shape": [1, 8, 8], "classes": 10}

@@ -372,7 +372,6 @@ MUTANTS = [
     *_of(
         "amun_steps/training/fit.py",
         "test_fit.py",
-        ("self.factor ** (epoch // self.step)", "self.factor ** ((epoch + 1) // self.step)", "after `step` epochs"),
         ("gradient.add(weights, alpha=weight_decay)", "gradient", "weight decay"),
         ("torch.where(mask, change, 0.0)", "change", "masked weights keep still"),
         ("length > start + (start > 0)", "length > start", "a last sample is in the batch before it, once"),
@@ -393,7 +392,12 @@ MUTANTS = [
         ('recipe.precision == "bfloat16"', "False", "the precision is the recipe's"),
         ("velocity.mul_(momentum)", "velocity.mul_(0)", "SGD with momentum"),
     ),
-    *_of("amun_steps/training/fit.py", "test_methods.py", ("-self.sign", "self.sign", "-a has the loss negated")),
+    *_of(
+        "amun_steps/training/recipe.py",
+        "test_fit.py",
+        ("self.factor ** (epoch // self.step)", "self.factor ** ((epoch + 1) // self.step)", "after `step` epochs"),
+    ),
+    *_of("amun_steps/training/recipe.py", "test_methods.py", ("-self.sign", "self.sign", "-a has the loss negated")),
     *_of(
         "amun_steps/training/fit.py",
         "test_clipping.py",

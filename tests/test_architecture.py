@@ -1,4 +1,5 @@
-"""The rooms of the package: imports go down, from what people read and plan to what all of it is built on."""
+"""The rooms of the package: imports go down, from what people read and plan to what all of it is built on, and every
+module can be read in one sitting."""
 
 import ast
 from pathlib import Path
@@ -16,6 +17,12 @@ FLOORS = (
     {"store"},
 )
 """From the top: a room imports from its own and from those on lower floors."""
+LINES = 300
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def inside(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
 
 
 def floor(room: str) -> int:
@@ -34,11 +41,16 @@ def imported(path: Path) -> set[str]:
     return {name.split(".")[1] for name in names if name.startswith("amun_steps.")}
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+@pytest.mark.parametrize("path", MODULES, ids=inside)
 def test_imports_go_down(path):
-    inside = path.relative_to(PACKAGE)
-    if inside.name == "__init__.py" and len(inside.parts) == 1:
+    if inside(path) == "__init__.py":
         return
-    room = inside.parts[0].removesuffix(".py")
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     wrong = [other for other in imported(path) if other != room and floor(other) <= floor(room)]
-    assert not wrong, f"{inside} imports from {', '.join(wrong)}"
+    assert not wrong, f"{inside(path)} imports from {', '.join(wrong)}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=inside)
+def test_no_module_is_too_long(path):
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= LINES, f"{inside(path)} has {lines} lines, expected at most {LINES}: cut it where two things meet"

@@ -11,7 +11,8 @@ from toy import CPU, recipe
 
 from amun_steps.training import checkpoint
 from amun_steps.training.clipping import TOLERANCE, Clipper, Clipping, spectral_norms
-from amun_steps.training.fit import Member, Samples, Schedule, fit
+from amun_steps.training.fit import fit
+from amun_steps.training.recipe import Member, Samples, Schedule
 from amun_steps.training.stack import Stack, initialise
 
 SHAPE = (3, 4, 4)

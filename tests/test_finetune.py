@@ -9,7 +9,7 @@ import toy
 
 from amun_steps.steps.finetune import PANELS, SETS, finetune, joined
 from amun_steps.store.arrays import write_arrays
-from amun_steps.training.fit import Schedule
+from amun_steps.training.recipe import Schedule
 
 
 def test_every_panel_and_set_by_hand():

@@ -16,7 +16,8 @@ from toy import CPU, SMALL, images, models, recipe
 from amun_steps.store.step import InputError
 from amun_steps.training import checkpoint
 from amun_steps.training import stack as stacks
-from amun_steps.training.fit import Augmentation, Member, Samples, Schedule, augment, fit, sgd_step, supervised
+from amun_steps.training.fit import augment, fit, sgd_step, supervised
+from amun_steps.training.recipe import Augmentation, Member, Samples, Schedule
 from amun_steps.training.stack import Stack, build, concatenate, initialise, load, save
 
 

@@ -14,7 +14,8 @@ from torch import nn
 from toy import CPU, recipe
 
 from amun_steps.methods import Request, amun, amun_salun, bs, ft, ga, l1_sparse, rl, salun, wrong_labels
-from amun_steps.training.fit import Member, Samples, Schedule, fit
+from amun_steps.training.fit import fit
+from amun_steps.training.recipe import Member, Samples, Schedule
 from amun_steps.training.stack import initialise
 
 A, B = 2.0, 1.0  # class 1 below x = 0.5, class 0 above

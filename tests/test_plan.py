@@ -10,14 +10,15 @@ import yaml
 from running import CONFIG, clone, edit, planned
 
 from amun_steps.datasets import Sizes
-from amun_steps.plan import calibration
+from amun_steps.plan import calibration, workflow
 from amun_steps.plan import cost as plan
 from amun_steps.plan.jobs import Job, dearest_paths, read_jobs, stage_of
 from amun_steps.plan.stage import Stage
 from amun_steps.plan.views import load_file
 from amun_steps.plan.work import sizes_of, work_of
 from amun_steps.steps import dataset as data
-from amun_steps.store.step import RECEIPT, InputError
+from amun_steps.store.receipts import RECEIPT
+from amun_steps.store.step import InputError
 
 TRAIN, TEST, FORGET = 898, 899, 90  # of digits with test_fraction 0.5; a tenth of TRAIN
 ALL = TRAIN + TEST
@@ -271,8 +272,20 @@ def test_a_wrong_path_or_config_is_one_clear_message(content, message, tmp_path)
 
 def test_a_workflow_that_cannot_be_planned_says_why(fresh, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="Snakefile"):
+    monkeypatch.setattr(workflow, "snakefile", lambda: tmp_path / "Snakefile")
+    (tmp_path / "Snakefile").write_text("rule of: thumb\n")
+    with pytest.raises(InputError, match=r"tiny\.yaml: Snakemake cannot plan it:\n(.*\n)*.*Snakefile"):
         plan.plan(fresh / CONFIG)
+
+
+@pytest.mark.parametrize("place", ["amun_steps", "."])
+def test_the_workflow_is_found_in_the_package_or_beside_it(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(workflow, "PACKAGE", tmp_path / "amun_steps")
+    with pytest.raises(InputError, match=f"found neither {tmp_path}/amun_steps/workflow/Snakefile nor {tmp_path}/work"):
+        workflow.snakefile()
+    (tmp_path / place / "workflow").mkdir(parents=True)
+    (tmp_path / place / "workflow" / "Snakefile").touch()
+    assert workflow.snakefile() == tmp_path / place / "workflow" / "Snakefile"
 
 
 def test_a_mistake_in_a_config_is_named(fresh, tmp_path):

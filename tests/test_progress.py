@@ -11,7 +11,8 @@ from toy import images, models, recipe
 
 from amun_steps.store import progress
 from amun_steps.store.progress import Progress, duration, span
-from amun_steps.training.fit import Member, Samples, Schedule, fit
+from amun_steps.training.fit import fit
+from amun_steps.training.recipe import Member, Samples, Schedule
 
 
 @pytest.fixture

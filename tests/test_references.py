@@ -14,8 +14,9 @@ from amun_steps.steps.references import references
 from amun_steps.steps.signals import signals
 from amun_steps.store import commands
 from amun_steps.store.arrays import write_arrays
-from amun_steps.store.step import InputError, read_receipt
-from amun_steps.training.fit import Schedule
+from amun_steps.store.receipts import read_receipt
+from amun_steps.store.step import InputError
+from amun_steps.training.recipe import Schedule
 
 NETWORK = {key: value for key, value in toy.SMALL.items() if key not in ("shape", "classes")}
 TRAINING = train.Training(NETWORK, toy.recipe(epochs=2, batch_size=16), Schedule(0.05), seed=0)

@@ -30,7 +30,7 @@ from amun_steps.store.arrays import write_arrays
 from amun_steps.store.step import InputError
 from amun_steps.training import stack as stacks
 from amun_steps.training.data import load
-from amun_steps.training.fit import Schedule
+from amun_steps.training.recipe import Schedule
 
 NETWORK = {"name": "small_resnet", "width": 8, "strides": [1], "stem_stride": 2}
 TRAINING = Training(NETWORK, recipe(epochs=6, batch_size=64), Schedule(0.1, 4, 0.1), seed=0)

@@ -17,6 +17,7 @@ from toy import models
 
 from amun_steps.store import addresses
 from amun_steps.store import step as steps
+from amun_steps.store.receipts import read_receipt, sha256
 from amun_steps.training import stack as stacks
 
 
@@ -118,14 +119,14 @@ def test_a_step_writes_its_outputs_with_receipts(tmp_path):
     output, others = tmp_path / "deep" / "out.txt", [tmp_path / "1.txt", tmp_path / "2.txt"]
     copy(source=source, times=2, output=output, others=others)
     assert [p.read_text() for p in (output, *others)] == ["abab"] * 3
-    receipt = steps.read_receipt(output)
+    receipt = read_receipt(output)
     assert receipt["parameters"] == {"times": 2}
     assert receipt["inputs"] == [{"path": source.as_posix(), "sha256": None}]
-    assert receipt["sha256"] == steps.sha256(output)
+    assert receipt["sha256"] == sha256(output)
     assert receipt["bytes"] == 4
     assert receipt["seconds"] >= 0
     copy(source=output, times=1, output=tmp_path / "next.txt", others=[])
-    assert steps.read_receipt(tmp_path / "next.txt")["inputs"][0]["sha256"] == receipt["sha256"]
+    assert read_receipt(tmp_path / "next.txt")["inputs"][0]["sha256"] == receipt["sha256"]
 
 
 @pytest.mark.parametrize("damage", ["a flipped bit", "a truncated file"])

@@ -4,7 +4,8 @@ import torch
 from torch.nn import functional as F
 from toy import CPU, SMALL, images, models, recipe
 
-from amun_steps.training.fit import Member, Samples, Schedule, fit
+from amun_steps.training.fit import fit
+from amun_steps.training.recipe import Member, Samples, Schedule
 from amun_steps.training.stack import build, initialise
 from amun_steps.training.trades import START, Trades
 

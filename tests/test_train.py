@@ -16,7 +16,7 @@ from amun_steps.store.arrays import write_arrays
 from amun_steps.store.seeds import seed_of
 from amun_steps.training import stack as stacks
 from amun_steps.training.clipping import Clipping, spectral_norms
-from amun_steps.training.fit import Schedule
+from amun_steps.training.recipe import Schedule
 from amun_steps.training.stack import build, initialise
 from amun_steps.training.trades import Trades
 

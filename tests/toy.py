@@ -11,7 +11,8 @@ from amun_steps.methods import Request
 from amun_steps.store.arrays import write_arrays
 from amun_steps.training import stack as stacks
 from amun_steps.training.data import Dataset
-from amun_steps.training.fit import Augmentation, Member, Recipe, Samples, Schedule, fit
+from amun_steps.training.fit import fit
+from amun_steps.training.recipe import Augmentation, Member, Recipe, Samples, Schedule
 from amun_steps.training.stack import Stack, initialise
 
 CPU = torch.device("cpu")

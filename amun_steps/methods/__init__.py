@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from amun_steps.training.fit import Passes, Penalty, Samples
+from amun_steps.training.recipe import Passes, Penalty, Samples
 from amun_steps.training.stack import Stack
 
 BATCH = 1024  # images whose gradients are in memory at once; half of a large data set may be forgotten

@@ -25,8 +25,10 @@ from amun_steps.plan.jobs import Job, dearest_paths, read_jobs, stage_of
 from amun_steps.plan.plan import Plan
 from amun_steps.plan.stage import Stage
 from amun_steps.plan.views import load_file
+from amun_steps.plan.workflow import snakemake
 from amun_steps.store.addresses import fingerprint
-from amun_steps.store.step import RECEIPT, InputError, read_receipt, sha256, write_whole
+from amun_steps.store.receipts import RECEIPT, read_receipt, sha256
+from amun_steps.store.step import InputError, write_whole
 
 LOCKS = Path(".snakemake/locks")
 
@@ -35,8 +37,11 @@ def adopt(config: Path, *, profile: str | None = None, dry_run: bool = False) ->
     """Take over what an older version of the code has computed of a config's stages.
 
     It prints what it would run and what that would save, by receipts, and goes on, unless `dry_run`. Snakemake runs it
-    on this machine's cores, or as its `profile` says. Nothing is overwritten or deleted. Raises InputError for a config
-    that is wrong, while another workflow runs here, and when a job fails.
+    on this machine's cores, or as its `profile` says. Nothing is overwritten or deleted.
+
+        amun store adopt config/quickstart.yaml --dry-run
+
+    Raises InputError for a config that is wrong, while another workflow runs here, and when a job fails.
     """
     _check_alone()
     plan = load_file(config)
@@ -201,7 +206,7 @@ def _run(config: Path, profile: str | None, evidence: Mapping[Unit, Candidate]) 
             json.dump({"jobs": sizes}, more)
             more.flush()
             where = ["--profile", profile] if profile else ["--cores", "all"]
-            command = [sys.executable, "-m", "snakemake", *where, "--configfile", str(config), more.name]
+            command = [*snakemake(), *where, "--configfile", str(config), more.name]
             done = subprocess.run([*command, "--quiet", "rules", "reason", "host", "--", *targets], check=False)
         if done.returncode:
             raise InputError(

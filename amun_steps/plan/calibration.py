@@ -17,7 +17,8 @@ from amun_steps.judging.judge import Judge
 from amun_steps.store.addresses import canonical
 from amun_steps.training import stack as stacks
 from amun_steps.training.device import device
-from amun_steps.training.fit import Member, Recipe, Samples, Schedule, fit, supervised
+from amun_steps.training.fit import fit, supervised
+from amun_steps.training.recipe import Member, Recipe, Samples, Schedule
 from amun_steps.training.trades import Trades
 
 SECONDS, FEW, TEST = 2.0, 4, 1000

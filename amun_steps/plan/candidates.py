@@ -15,7 +15,7 @@ from amun_steps.plan.jobs import Job
 from amun_steps.plan.stage import Stage
 from amun_steps.steps.choose import choices
 from amun_steps.store.addresses import STORE, canonical, fingerprint, module_file, without_addresses
-from amun_steps.store.step import read_receipt
+from amun_steps.store.receipts import read_receipt
 
 Digest = Callable[[str], str | None]
 """The SHA-256 of the file at a path of the store, None where it is not known."""

@@ -18,7 +18,7 @@ from amun_steps.plan.networks import try_networks
 from amun_steps.plan.plan import Plan
 from amun_steps.plan.views import load_file
 from amun_steps.plan.work import Work, sizes_of, work_of
-from amun_steps.store.step import device_name, read_receipt
+from amun_steps.store.receipts import device_name, read_receipt
 
 
 @dataclass(frozen=True)
@@ -181,6 +181,10 @@ def _size(size: int) -> str:
 
 def plan(config: Path) -> None:
     """Print the jobs of a config, what they will cost and write, and the longest chain of them.
+
+    Times are those of finished jobs where there are any, otherwise of a short calibration on this machine's device.
+
+        amun plan config/quickstart.yaml
 
     Raises InputError for a config that is not there or is wrong.
     """

@@ -15,7 +15,11 @@ HOUR = 3600.0  # seconds
 
 def gc(*configs: Path, store: Path = STORE, delete: bool = False) -> None:
     """List what no stage of `configs`, with the code as it is now, names, and what killed jobs left in the store and
-    beside the views, with its size; with --delete, delete it."""
+    beside the views, with its size; with --delete, delete it.
+
+        amun store gc config/*.yaml
+        amun store gc config/*.yaml --delete
+    """
     if not configs:
         raise InputError("gc: name the configs whose results are to stay, such as config/quickstart.yaml")
     check_there(store)

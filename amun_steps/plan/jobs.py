@@ -3,13 +3,13 @@
 import functools
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from amun_steps.plan.plan import Plan
 from amun_steps.plan.stage import Stage
+from amun_steps.plan.workflow import snakemake
 from amun_steps.steps.references import models_of
 from amun_steps.store.addresses import STORE, without_addresses
 from amun_steps.store.step import InputError
@@ -74,7 +74,7 @@ def stage_of(job: Job, plan: Plan) -> Stage | None:
 
 def _dry_run(config: Path, *options: str) -> list[tuple[str, dict[str, str]]]:
     """The rule of every job, and what the dry run says of it; not the target `all`, which makes nothing."""
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--nolock", "--configfile", str(config), *options]
+    command = [*snakemake(), "--dry-run", "--nolock", "--configfile", str(config), *options]
     done = subprocess.run(command, text=True, capture_output=True, check=False)
     if done.returncode:
         raise InputError(f"{config}: Snakemake cannot plan it:\n{(done.stdout + done.stderr)[-2000:]}")

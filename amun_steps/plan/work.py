@@ -20,7 +20,7 @@ from amun_steps.steps.choose import choices, part_of
 from amun_steps.steps.finetune import PANELS, SETS
 from amun_steps.store.addresses import canonical
 from amun_steps.training import stack as stacks
-from amun_steps.training.fit import Samples
+from amun_steps.training.recipe import Samples
 
 PASSES = {
     "pgd": lambda parameters: {"attack": parameters["steps"]},

@@ -20,7 +20,8 @@ from amun_steps.store.step import Output, main, step
 from amun_steps.training import stack as stacks
 from amun_steps.training.data import load
 from amun_steps.training.device import device, images_on
-from amun_steps.training.fit import Member, Samples, fit
+from amun_steps.training.fit import fit
+from amun_steps.training.recipe import Member, Samples
 
 
 @step

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from amun_steps.steps import train
 from amun_steps.store.listing import write_listing
-from amun_steps.store.step import Output, main, read_receipt, step
+from amun_steps.store.receipts import read_receipt
+from amun_steps.store.step import Output, main, step
 
 
 def models_of(folder: Path, first: int, last: int) -> dict[int, Path]:

@@ -14,7 +14,7 @@ from amun_steps.steps.unlearn import Choice, Run, Unlearner, Unlearning
 from amun_steps.store.addresses import canonical
 from amun_steps.store.arrays import hdf5
 from amun_steps.store.step import Output, Partial, main, step
-from amun_steps.training.fit import Schedule
+from amun_steps.training.recipe import Schedule
 
 CRITERION = (*GAP_METRICS, "ft_auc")
 

@@ -23,7 +23,8 @@ from amun_steps.training import stack as stacks
 from amun_steps.training.clipping import Clipping
 from amun_steps.training.data import Dataset, load
 from amun_steps.training.device import device, images_on
-from amun_steps.training.fit import Member, Recipe, Samples, Schedule, fit
+from amun_steps.training.fit import fit
+from amun_steps.training.recipe import Member, Recipe, Samples, Schedule
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,8 @@ PACKAGE = Path(__file__).parent.parent
 STORE = Path("results/store")
 # These decide where results lie, how they are recorded and what is said meanwhile, never what they are, so no address
 # covers them.
-NOT_IN_ADDRESSES = frozenset(
-    f"amun_steps.store.{name}" for name in ("addresses", "commands", "plugins", "progress", "step")
-)
+_KEEPING = ("addresses", "commands", "options", "plugins", "progress", "receipts", "step")
+NOT_IN_ADDRESSES = frozenset(f"amun_steps.store.{name}" for name in _KEEPING)
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 

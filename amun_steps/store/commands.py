@@ -7,7 +7,8 @@ from typing import Any
 
 from amun_steps.store.addresses import STORE, leaves
 from amun_steps.store.listing import LISTING, faults
-from amun_steps.store.step import RECEIPT, InputError, read_receipt, sha256
+from amun_steps.store.receipts import RECEIPT, read_receipt, sha256
+from amun_steps.store.step import InputError
 
 
 def artifacts(store: Path) -> list[Path]:
@@ -31,14 +32,20 @@ def _is_receipt(path: Path) -> bool:
 
 
 def ls(store: Path = STORE) -> None:
-    """List every artifact: its size, the seconds its step took, when, and its path."""
+    """List every artifact: its size, the seconds its step took, when, and its path.
+
+    amun store ls | tail
+    """
     for path in artifacts(store):
         receipt = read_receipt(path) or {"seconds": float("nan"), "began": "no receipt"}
         print(f"{path.stat().st_size:>12,} B {receipt['seconds']:>9.1f} s  {receipt['began']:<25}  {path}")
 
 
 def why(path: Path) -> None:
-    """Say what made an artifact: its step and parameters, and the same of everything that it was made from."""
+    """Say what made an artifact: its step and parameters, and the same of everything that it was made from.
+
+    amun store why results/tables/table1.csv
+    """
     _tell(path, 0, set())
 
 
@@ -69,7 +76,10 @@ def _tell(path: Path, depth: int, told: set[Path]) -> None:
 
 
 def diff(a: Path, b: Path) -> None:
-    """Say in what two artifacts' receipts differ: parameters, inputs, code, versions, device and bytes."""
+    """Say in what two artifacts' receipts differ: parameters, inputs, code, versions, device and bytes.
+
+    amun store diff results/tables/table1.csv ../elsewhere/results/tables/table1.csv
+    """
     left, right = (dict(leaves(_receipt_of(path))) for path in (a, b))
     for name in sorted(left.keys() | right.keys()):
         if left.get(name) != right.get(name):
@@ -78,7 +88,11 @@ def diff(a: Path, b: Path) -> None:
 
 def verify(store: Path = STORE) -> None:
     """Check the bytes of every artifact against its receipt; exits with 1 and names those that differ or have none, and
-    those that a listing has and that are missing."""
+    those that a listing has and that are missing.
+
+    amun store verify
+    amun store verify --store /archive/results/store
+    """
     found, bad, digest = artifacts(store), {}, functools.cache(sha256)
     for path in found:
         receipt = read_receipt(path)

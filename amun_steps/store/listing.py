@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from amun_steps.store.step import InputError, sha256
+from amun_steps.store.receipts import sha256
+from amun_steps.store.step import InputError
 
 LISTING = ".sha256"
 LINE = re.compile(r"([0-9a-f]{64})  ([^/]+)")

@@ -1,38 +1,26 @@
 """Steps: functions of files and parameters to files that appear whole or not at all, each with a receipt beside it."""
 
 import functools
-import hashlib
 import inspect
-import json
 import os
-import platform
 import re
-import resource
 import shutil
-import socket
 import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import is_dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import cyclopts
-from pydantic import TypeAdapter
 
-from amun_steps.store.addresses import address_in, canonical, fingerprint, module_file, plain
+from amun_steps.store.addresses import address_in, canonical, fingerprint, module_file
+from amun_steps.store.options import with_json
 from amun_steps.store.plugins import PLUGINS
 from amun_steps.store.progress import LOG, duration, to_stderr
+from amun_steps.store.receipts import RECEIPT, receipt_of, recorded_sha256, sha256
 from amun_steps.store.seeds import seed_globally, seed_of
-
-RECEIPT = ".json"
-
-RECORDED = ("torch", "torchvision", "numpy", "h5py", "matplotlib", "pandas", "pillow", "scikit-learn", "scipy")
-"""The packages whose versions a receipt has: those that numbers and figures depend on."""
 
 Output = Annotated[Path, "output"]
 """Annotation of a step's parameter that names a file which the step makes (`list[Output]` for several)."""
@@ -88,13 +76,15 @@ def step(function: Callable) -> Callable:
         _check_inputs(given, outputs)
         seed_globally(seed_of(str(address_in(first)), first.name))
         start, began = time.perf_counter(), datetime.now(UTC)
-        LOG.info("%s makes %s", _name(function), ", ".join(map(str, temporary)))
-        LOG.info("with %s", canonical(_parameters(given, outputs)))
+        made = {"step": _name(function), "parameters": _parameters(given, outputs), "inputs": _inputs(given, outputs)}
+        made["code"] = _code_of(made["step"])
+        LOG.info("%s makes %s", made["step"], ", ".join(map(str, temporary)))
+        LOG.info("with %s", canonical(made["parameters"]))
         try:
             result = function(*bound.args, **bound.kwargs)
             seconds = time.perf_counter() - start
             for path, scratch in temporary.items():
-                receipt = _receipt(function, given, outputs, path, scratch, began, seconds)
+                receipt = receipt_of(path, scratch, **made, began=began, seconds=seconds)
                 write_whole(path.with_name(path.name + RECEIPT), lambda file, text=receipt: file.write_text(text))
                 _publish(scratch, path)
             shutil.rmtree(folder, ignore_errors=True)
@@ -153,34 +143,12 @@ def _check_inputs(given: Mapping[str, Any], outputs: Sequence[str]) -> None:
     """Raise InputError for an input that its receipt says has other bytes; one without a receipt, which somebody made
     by hand, cannot be checked."""
     for path in _inputs(given, outputs):
-        recorded = _recorded_sha256(path)
+        recorded = recorded_sha256(path)
         if recorded and path.is_file() and sha256(path) != recorded:
             raise InputError(
                 f"{path}: its bytes are not those that its step wrote (SHA-256 in {path.name + RECEIPT}): it is"
                 " truncated or was changed; delete it and start the same command again, and it is made again"
             )
-
-
-def _receipt(function, given, outputs, path: Path, file: Path, began: datetime, seconds: float) -> str:
-    inputs = _inputs(given, outputs)
-    name = _name(function)
-    module = name.removesuffix(f".{function.__name__}")
-    receipt = {
-        "address": address_in(path),
-        "step": name,
-        "parameters": _parameters(given, outputs),
-        "inputs": [{"path": p.as_posix(), "sha256": _recorded_sha256(p)} for p in inputs],
-        "code": _planned_code or (fingerprint([module]) if module_file(module) else None),
-        "sha256": sha256(file),
-        "bytes": file.stat().st_size,
-        "versions": {"python": platform.python_version(), **_versions()},
-        "device": device_name(),
-        "host": socket.gethostname(),
-        "began": began.isoformat(timespec="seconds"),
-        "seconds": round(seconds, 3),
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-    }
-    return json.dumps(receipt, indent=1, default=plain, allow_nan=False) + "\n"
 
 
 def _inputs(given: Mapping[str, Any], outputs: Sequence[str]) -> list[Path]:
@@ -194,6 +162,12 @@ def _name(function: Callable) -> str:
     return f"{spec.name if spec else function.__module__}.{function.__name__}"
 
 
+def _code_of(name: str) -> str | None:
+    """The fingerprint of a step's code; None for a step outside of this package."""
+    module = name.rpartition(".")[0]
+    return _planned_code or (fingerprint([module]) if module_file(module) else None)
+
+
 def _parameters(given: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
     """What a step was given besides files."""
     return {k: v for k, v in given.items() if k not in outputs and v is not None and not _paths(v)}
@@ -203,39 +177,6 @@ def _paths(value: Any) -> list[Path]:
     if isinstance(value, Path):
         return [value]
     return [p for p in value if isinstance(p, Path)] if isinstance(value, list | tuple) else []
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in RECORDED:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
-
-
-def device_name() -> str:
-    """What this process computes on, without importing torch to find out."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"cpu {platform.machine()}"
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_receipt(path: Path) -> dict[str, Any] | None:
-    """The receipt of the artifact at `path`, None where there is none."""
-    receipt = path.with_name(path.name + RECEIPT)
-    return json.loads(receipt.read_text(encoding="utf-8")) if receipt.is_file() else None
-
-
-def _recorded_sha256(path: Path) -> str | None:
-    receipt = read_receipt(path)
-    return receipt and receipt["sha256"]
 
 
 def main(*steps: Callable) -> None:
@@ -248,10 +189,12 @@ def main(*steps: Callable) -> None:
     to_stderr()
     arguments = _check_code(sys.argv[1:])
     app = cyclopts.App(
-        default_parameter=cyclopts.Parameter(consume_multiple=True, negative=()), result_action="return_none"
+        default_parameter=cyclopts.Parameter(consume_multiple=True, negative=()),
+        help_format="plaintext",
+        result_action="return_none",
     )
     for function in steps:
-        command = _with_json(function)
+        command = with_json(function, leave_out=Partial)
         if len(steps) == 1:
             app.default(command)
         else:
@@ -281,35 +224,3 @@ def _check_code(arguments: list[str]) -> list[str]:
         )
     _planned_code = planned
     return arguments[:at] + arguments[at + 3 :]
-
-
-def _is_json(hint: Any) -> bool:
-    return is_dataclass(hint) or getattr(hint, "__origin__", None) is dict
-
-
-def _with_json(function: Callable) -> Callable:
-    """`function` with annotations that let the command line parse its dataclasses and dicts from JSON."""
-
-    def parser(hint):
-        return cyclopts.Parameter(
-            converter=lambda _, tokens: TypeAdapter(hint).validate_json(tokens[0].value),
-            n_tokens=1,
-            accepts_keys=False,
-            json_list=False,
-        )
-
-    @functools.wraps(function)
-    def command(*args, **kwargs):
-        return function(*args, **kwargs)
-
-    signature = inspect.signature(function)
-    hints = get_type_hints(function, include_extras=True)
-    json_hints = {n: h for n, h in hints.items() if any(map(_is_json, (h, *get_args(h))))}
-    parameters = [
-        p.replace(annotation=Annotated[json_hints[n], parser(json_hints[n])] if n in json_hints else hints[n])
-        for n, p in signature.parameters.items()
-        if hints[n] != Partial
-    ]
-    command.__signature__ = signature.replace(parameters=parameters)
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
-    return command

@@ -17,62 +17,7 @@ from amun_steps.steps.subsets import load_forget
 from amun_steps.store.arrays import hdf5
 from amun_steps.store.step import Output, main, step
 from amun_steps.training.data import load_labels
-from amun_steps.views.tables import METHODS
-
-# Okabe and Ito's colours, which colour-blind readers tell apart; markers and dashes tell them apart in grey, too.
-STYLES = {
-    "amun": ("#D55E00", "o", "-"),
-    "amun_adaptive": ("#000000", "D", "-"),
-    "amun_salun": ("#E69F00", "s", "-"),
-    "ft": ("#0072B2", "^", "--"),
-    "rl": ("#009E73", "v", "--"),
-    "ga": ("#CC79A7", "P", "--"),
-    "bs": ("#56B4E9", "X", "--"),
-    "l1_sparse": ("#8C8C00", "<", "--"),
-    "salun": ("#7F3C8D", ">", "--"),
-    "adv": ("#D55E00", "o", "-"),
-    "orig": ("#000000", "s", "-"),
-    "adv_rs": ("#0072B2", "^", "--"),
-    "adv_rl": ("#009E73", "v", "--"),
-    "orig_rl": ("#CC79A7", "P", "--"),
-    "orig_advl": ("#56B4E9", "X", "--"),
-    "original": ("#000000", "", "-"),
-    "remain": ("#0072B2", "", "-"),
-    "forget": ("#D55E00", "", "-"),
-    "test": ("#009E73", "", "-"),
-}
-OTHERS = ("#555555", "*", ":")
-GRID_STYLES = [
-    {"color": colour, "linestyle": dashes, "marker": marker}
-    for dashes, marker in (("-", "o"), ("--", "s"), (":", "^"))
-    for colour in ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-]
-NAMES = METHODS | {
-    "adv": "Adv",
-    "orig": "Orig",
-    "adv_rs": "Adv-RS",
-    "adv_rl": "Adv-RL",
-    "orig_rl": "Orig-RL",
-    "orig_advl": "Orig-AdvL",
-    "remain": "$D_R$",
-    "forget": "$D_F$",
-    "test": "$D_T$ (test)",
-}
-LOOK = {
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "legend.fontsize": 7,
-    "lines.linewidth": 1.2,
-    "lines.markersize": 3.5,
-    "pdf.fonttype": 42,
-    "savefig.dpi": 200,
-    "svg.hashsalt": "amun",
-}
-WIDTH, HEIGHT = 2.3, 2.0
-"""Inches of a panel: three of them are a page's text width."""
+from amun_steps.views.look import GRID_STYLES, HEIGHT, LOOK, STYLES, WIDTH, name_of, style_of
 
 
 @dataclass(frozen=True)
@@ -97,7 +42,7 @@ def draw_curves(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -> pd
     for name in panel.names:
         curve = found[found["set"] == name]
         _line(axis, name, curve["epoch"], curve["mean"])
-        axis.fill_between(curve["epoch"], curve["min"], curve["max"], color=_style(name)[0], alpha=0.1, linewidth=0)
+        axis.fill_between(curve["epoch"], curve["min"], curve["max"], color=style_of(name)[0], alpha=0.1, linewidth=0)
     axis.set(xlabel="Epoch", ylabel="Test accuracy (%)")
     axis.xaxis.get_major_locator().set_params(integer=True)
     return found
@@ -148,8 +93,8 @@ def draw_confidence(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -
     for name, values in parts.items():
         density, _ = np.histogram(values, edges, density=True)
         mean, std = values.mean(), values.std()
-        axis.stairs(density, edges, fill=True, color=_style(name)[0], alpha=0.25)
-        axis.plot(x, norm.pdf(x, mean, std), color=_style(name)[0], label=_name(name))
+        axis.stairs(density, edges, fill=True, color=style_of(name)[0], alpha=0.25)
+        axis.plot(x, norm.pdf(x, mean, std), color=style_of(name)[0], label=name_of(name))
         bins = pd.DataFrame({"from": edges[:-1], "to": edges[1:], "density": density})
         found.append(bins.assign(part=name, mean=mean, std=std))
     return pd.concat(found)
@@ -205,7 +150,7 @@ def draw_losses(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -> pd
             continue
         epochs = np.arange(1, losses.shape[1] + 1)
         low, mean, high = losses.min(axis=0), losses.mean(axis=0), losses.max(axis=0)
-        (line,) = axis.plot(epochs, mean, color=STYLES.get(name, (None,))[0], label=_name(name))
+        (line,) = axis.plot(epochs, mean, color=STYLES.get(name, (None,))[0], label=name_of(name))
         axis.fill_between(epochs, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
         found.append(pd.DataFrame({"name": name, "epoch": epochs, "mean": mean, "min": low, "max": high}))
     axis.set(xlabel="Epoch", ylabel="Mean training loss", yscale="log")
@@ -243,19 +188,9 @@ def _note(axis: Axes, height: float, text: str) -> None:
     axis.text(0.97, height, text, transform=axis.transAxes, ha="right", fontsize=7, bbox=ground)
 
 
-def _style(name: str) -> tuple[str, str, str]:
-    return STYLES.get(name, OTHERS)
-
-
-def _name(name: str) -> str:
-    """What a legend calls a method or a set; '-A' is for adversarial examples of the model as it is now."""
-    base = name.removesuffix("_adaptive")
-    return NAMES.get(base, base) + ("-A" if base != name else "")
-
-
 def _line(axis: Axes, name: str, x, y, **options) -> None:
-    colour, marker, dashes = _style(name)
-    axis.errorbar(x, y, color=colour, marker=marker, linestyle=dashes, label=_name(name), **options)
+    colour, marker, dashes = style_of(name)
+    axis.errorbar(x, y, color=colour, marker=marker, linestyle=dashes, label=name_of(name), **options)
 
 
 PANELS: dict[str, Callable[[Axes, Panel, Sequence[Sequence[Path]]], pd.DataFrame]] = {

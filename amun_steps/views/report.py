@@ -16,7 +16,8 @@ import yaml
 
 from amun_steps.steps.choose import edges, read_grid
 from amun_steps.store.commands import artifacts
-from amun_steps.store.step import Output, main, read_receipt, step
+from amun_steps.store.receipts import read_receipt
+from amun_steps.store.step import Output, main, step
 from amun_steps.views.figures import Panel, draw
 from amun_steps.views.runs import read_runs
 

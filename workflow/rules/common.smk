@@ -9,7 +9,8 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-sys.path.insert(0, str(Path(workflow.basedir).parent))  # a checkout works without being installed
+if (CLONE := Path(workflow.basedir).parent).joinpath("amun_steps").is_dir():
+    sys.path.insert(0, str(CLONE))  # a clone works without being installed; an installed package needs nothing
 from amun_steps.plan import networks, views
 from amun_steps.plan.config_file import read
 from amun_steps.plan.messages import ConfigError

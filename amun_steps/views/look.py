@@ -1,0 +1,69 @@
+"""How figures look: the colour, line and name of each method and set."""
+
+from amun_steps.views.tables import METHODS
+
+# Okabe and Ito's colours, which colour-blind readers tell apart; markers and dashes tell them apart in grey, too.
+STYLES = {
+    "amun": ("#D55E00", "o", "-"),
+    "amun_adaptive": ("#000000", "D", "-"),
+    "amun_salun": ("#E69F00", "s", "-"),
+    "ft": ("#0072B2", "^", "--"),
+    "rl": ("#009E73", "v", "--"),
+    "ga": ("#CC79A7", "P", "--"),
+    "bs": ("#56B4E9", "X", "--"),
+    "l1_sparse": ("#8C8C00", "<", "--"),
+    "salun": ("#7F3C8D", ">", "--"),
+    "adv": ("#D55E00", "o", "-"),
+    "orig": ("#000000", "s", "-"),
+    "adv_rs": ("#0072B2", "^", "--"),
+    "adv_rl": ("#009E73", "v", "--"),
+    "orig_rl": ("#CC79A7", "P", "--"),
+    "orig_advl": ("#56B4E9", "X", "--"),
+    "original": ("#000000", "", "-"),
+    "remain": ("#0072B2", "", "-"),
+    "forget": ("#D55E00", "", "-"),
+    "test": ("#009E73", "", "-"),
+}
+OTHERS = ("#555555", "*", ":")
+GRID_STYLES = [
+    {"color": colour, "linestyle": dashes, "marker": marker}
+    for dashes, marker in (("-", "o"), ("--", "s"), (":", "^"))
+    for colour in ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+]
+NAMES = METHODS | {
+    "adv": "Adv",
+    "orig": "Orig",
+    "adv_rs": "Adv-RS",
+    "adv_rl": "Adv-RL",
+    "orig_rl": "Orig-RL",
+    "orig_advl": "Orig-AdvL",
+    "remain": "$D_R$",
+    "forget": "$D_F$",
+    "test": "$D_T$ (test)",
+}
+LOOK = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.fontsize": 7,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "pdf.fonttype": 42,
+    "savefig.dpi": 200,
+    "svg.hashsalt": "amun",
+}
+WIDTH, HEIGHT = 2.3, 2.0
+"""Inches of a panel: three of them are a page's text width."""
+
+
+def style_of(name: str) -> tuple[str, str, str]:
+    """The colour, marker and dashes of a method or a set."""
+    return STYLES.get(name, OTHERS)
+
+
+def name_of(name: str) -> str:
+    """What a legend calls a method or a set; '-A' is for adversarial examples of the model as it is now."""
+    base = name.removesuffix("_adaptive")
+    return NAMES.get(base, base) + ("-A" if base != name else "")

@@ -1,0 +1,134 @@
+"""What the command lines say of themselves: each command what it is for, each option that takes JSON what is in it."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field, is_dataclass
+from typing import Any, Literal, get_args, get_type_hints
+
+import pytest
+
+from amun_steps.__main__ import app
+from amun_steps.steps import adversarial, continuous, train, unlearn
+from amun_steps.store import options
+from amun_steps.store import step as steps
+
+STORE = ("ls", "why", "diff", "verify", "gc", "adopt")
+
+
+def said(capsys) -> str:
+    """What was printed, without the frames of tables and line breaks."""
+    return " ".join(capsys.readouterr().out.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(("group", "commands"), [([], ("plan", "store")), (["store"], STORE)])
+def test_the_help_has_a_line_for_every_command_without_importing_torch(group, commands):
+    code = "import sys\nfrom amun_steps.__main__ import app\napp()(sys.argv[1:])\nassert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code, *group, "--help"], text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [line.strip("│ \n").split() for line in done.stdout.splitlines()]
+    for command in commands:
+        assert any(row[:1] == [command] and len(row) > 5 for row in rows), (command, done.stdout)
+
+
+@pytest.mark.parametrize("command", ["plan", *(f"store {name}" for name in STORE)])
+def test_every_command_says_what_it_is_for_with_an_example(command, capsys):
+    app()([*command.split(), "--help"])
+    help_of_it = said(capsys)
+    assert help_of_it.count(f"amun {command}") >= 2, "the usage and an example"
+    assert "Raises" not in help_of_it
+
+
+def test_the_help_of_a_function_has_paragraphs_and_examples_and_not_what_is_raised():
+    docstring = """Do this
+    and that.
+
+        amun this
+        amun that
+
+    One line
+    more. Raises nothing.
+
+    Raises InputError for
+    what is wrong.
+    """
+    expected = "Do this and that.\n\n    amun this\n    amun that\n\nOne line more. Raises nothing."
+    assert options.help_text(docstring) == expected
+
+
+@dataclass
+class Inner:
+    rate: float
+    kind: Literal["a", "b"] = "a"
+
+
+@dataclass
+class Outer:
+    inner: Inner
+    rows: list[Inner]
+    counts: dict[str, tuple[int, str]]
+    more: dict[str, Any] = field(default_factory=dict)
+    least: Inner | None = None
+
+
+INNER = """{
+  "rate": float,
+  "kind": "a" or "b" (default: "a")
+}"""
+OUTER = """{
+  "inner": {
+    "rate": float,
+    "kind": "a" or "b" (default: "a")
+  },
+  "rows": [{
+    "rate": float,
+    "kind": "a" or "b" (default: "a")
+  }, ...],
+  "counts": {name: [int, str], ...},
+  "more": {name: anything, ...} (default: {}),
+  "least": {
+    "rate": float,
+    "kind": "a" or "b" (default: "a")
+  } or null (default: null)
+}"""
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        (Inner, INNER),
+        (Outer, OUTER),
+        (Inner | None, f"{INNER} or null"),
+        (dict[str, list[Any]], "{name: [anything, ...], ...}"),
+        (tuple[int, ...], "[int, ...]"),
+    ],
+)
+def test_the_shape_of_json_is_that_of_the_type(hint, expected):
+    assert options.shape(hint) == expected
+
+
+def names(kind: type) -> Iterator[str]:
+    """The names of a dataclass's fields, and of those of dataclasses in it."""
+    for name, hint in get_type_hints(kind).items():
+        yield name
+        for inner in filter(is_dataclass, (hint, *get_args(hint))):
+            yield from names(inner)
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "kind"),
+    [
+        (train.originals, "training", train.Training),
+        (unlearn.unlearn, "unlearning", unlearn.Unlearning),
+        (adversarial.adversarial, "attack", adversarial.Attack),
+        (continuous.continuous, "attack", adversarial.Attack),
+    ],
+)
+def test_the_help_of_a_step_says_what_is_in_its_json(command, option, kind, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["step", "--help"])
+    steps.main(command)
+    help_of_it = said(capsys)
+    _, _, of_option = help_of_it.partition(f"--{option} {kind.__name__.upper()} JSON: ")
+    assert of_option
+    for name in names(kind):
+        assert f'"{name}": ' in of_option
