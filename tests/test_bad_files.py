@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from amun_steps.judging.judge import load_judge
-from amun_steps.steps.subsets import load_forget, load_inclusion, load_requests
+from amun_steps.steps.forget import load_forget
+from amun_steps.steps.subsets import load_inclusion, load_requests
 from amun_steps.steps.unlearn import load_choice
 from amun_steps.store.arrays import write_arrays
 from amun_steps.store.step import InputError

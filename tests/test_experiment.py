@@ -116,7 +116,6 @@ def test_what_is_scored_is_the_models_that_it_is_named_for(plan):
         else:
             assert models is of(plan, "unlearned", scored.method, scored.access, scored.forget)
         names = scored.scores.parameters["names"]
-        assert names["fraction"] == {"random10": 0.1, "random30": 0.3}[scored.forget]
         assert scored.scores.builds_on["forget"] is of(plan, "forget", scored.forget)
         assert (names["method"], names["access"]) == (scored.method, scored.access)
 
@@ -140,3 +139,15 @@ def test_fine_tuning_has_the_figure_s_recipe_and_the_experiment_s_attack(plan):
     assert stage.parameters["recipe"]["epochs"] == 14
     assert stage.builds_on["adversarial"].parameters["attack"]["parameters"]["steps"] == 50
     assert stage.builds_on["originals"] is of(plan, "originals")
+
+
+def test_what_half_of_the_references_chose_is_judged_by_the_other_half():
+    config = deepcopy(TINY)
+    config["experiments"]["digits"]["references"]["count"] = 8
+    config["forget"]["hard"] = {"memorised": "high", "fraction": 0.1, "sets": 1}
+    config["experiments"]["digits"]["forget"] = ["random10", "hard"]
+    digits = views.load(config).experiments["digits"]
+    for family, judges in (("random10", None), ("hard", "half")):
+        tuned = digits.tuned("ft", "with_remain", family)
+        scores = [s.scores for s in digits.scored() if s.forget == family]
+        assert {stage.parameters.get("judges") for stage in (tuned, *scores)} == {judges}

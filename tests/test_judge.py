@@ -17,7 +17,7 @@ from amun_steps.store.arrays import write_arrays
 from amun_steps.training import stack as stacks
 
 SIGNAL = {"temperature": 2.0, "margin": 0.6, "taylor_terms": 4}
-NAMES = Names("toy", "toy", "toy", "some", "", "random", 0.1, "0123456789ab")
+NAMES = Names("toy", "toy", "toy", "some", "", "random", "0123456789ab")
 
 
 def test_each_metric_compares_the_two_sets_that_it_is_named_for():
@@ -33,9 +33,11 @@ def test_each_metric_compares_the_two_sets_that_it_is_named_for():
     assert found["fr_auc"] == 50  # 3 is above both of D_F, 1 above none
     assert found["rt_auc"] == 75  # 3 is above both of D_T, 1 above one
     assert found["tpr_at_1_fpr"] == found["tpr_at_0.1_fpr"] == 0  # no score of D_F is above D_T's best
-    asked = Judge(np.ones(6), labels, train, SIGNAL, 2.0).metrics(logits, membership, forget, train & (labels == 0))
+    asked = Judge(np.ones(6), labels, train, SIGNAL, 2.0).metrics(
+        logits, membership, forget, remain=train & (labels == 0)
+    )
     assert asked == found
-    fewer = Judge(np.ones(6), labels, train, SIGNAL, 2.0).metrics(logits, membership, forget, np.arange(6) == 0)
+    fewer = Judge(np.ones(6), labels, train, SIGNAL, 2.0).metrics(logits, membership, forget, remain=np.arange(6) == 0)
     assert (fewer["retain_accuracy"], fewer["fr_auc"], fewer["rt_auc"]) == (100, 100, 100)
 
 

@@ -135,9 +135,10 @@ def test_a_damaged_model_is_not_listed(where, read):
 
 def test_signals_are_of_all_that_is_listed_in_order(where, read):
     listings = [part(where, read, 2, 3), part(where, read, 0, 0)]
+    given = {name: read[name] for name in ("dataset", "inclusion")}
     for stack in (1, 3):
-        signals(dataset=read["dataset"], listings=listings, signal={}, stack=stack, output=where / f"{stack}.h5")
-    signals(dataset=read["dataset"], listings=[where / "models0to3.sha256"], signal={}, output=where / "all.h5")
+        signals(**given, listings=listings, signal={}, stack=stack, output=where / f"{stack}.h5")
+    signals(**given, listings=[where / "models0to3.sha256"], signal={}, output=where / "all.h5")
     found = [h5py.File(where / name)["signals"][:] for name in ("1.h5", "3.h5", "all.h5")]
     np.testing.assert_allclose(found[0], found[2][[2, 3, 0]], rtol=1e-4)
     np.testing.assert_allclose(found[0], found[1], rtol=1e-4)
@@ -158,7 +159,7 @@ def test_a_listed_model_that_is_not_as_listed_is_named_and_what_is_said_cures_it
     damage(model(where, 1))
     said = f"{model(where, 1)}: {message.format(listing=listing)} the same command again"
     with pytest.raises(InputError) as caught:
-        signals(dataset=read["dataset"], listings=[listing], signal={}, output=where / "signals.h5")
+        signals(**read, listings=[listing], signal={}, output=where / "signals.h5")
     assert str(caught.value).startswith(said)
     with pytest.raises(SystemExit):
         commands.verify(where)
@@ -178,4 +179,10 @@ def test_what_is_no_listing_is_named(where, text):
     (where / "models0to3.sha256").write_text(text)
     (where / "models0to3.sha256.json").unlink()
     with pytest.raises(InputError, match=r"models0to3.sha256: no listing of files with their SHA-256; delete it"):
-        signals(dataset=where / "none.h5", listings=[where / "models0to3.sha256"], signal={}, output=where / "s.h5")
+        signals(
+            dataset=where / "none.h5",
+            inclusion=where / "none.h5",
+            listings=[where / "models0to3.sha256"],
+            signal={},
+            output=where / "s.h5",
+        )

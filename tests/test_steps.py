@@ -20,9 +20,11 @@ from amun_steps.steps import references, train
 from amun_steps.steps.adversarial import Attack, Search, adversarial, load_adversarial
 from amun_steps.steps.choose import choices, choose, part_of
 from amun_steps.steps.dataset import dataset
+from amun_steps.steps.forget import fraction as draw_fraction
+from amun_steps.steps.forget import load_forget
 from amun_steps.steps.score import COLUMNS, Names, score
 from amun_steps.steps.signals import signals
-from amun_steps.steps.subsets import forget, inclusion, load_forget, load_inclusion, requests
+from amun_steps.steps.subsets import inclusion, load_inclusion, requests
 from amun_steps.steps.train import Training, originals, retrained
 from amun_steps.steps.tune import tune
 from amun_steps.steps.unlearn import Choice, Run, Unlearner, Unlearning, unlearn
@@ -49,7 +51,7 @@ def made(tmp_path_factory):
 
     data = file("dataset.h5")
     dataset(source="digits", parameters={"test_fraction": 0.5, "seed": 0}, output=data)
-    forget(dataset=data, name="random10", fraction=0.1, sets=2, seed=0, output=file("forget.h5"))
+    draw_fraction(dataset=data, name="random10", fraction=0.1, sets=2, seed=0, output=file("forget.h5"))
     inclusion(dataset=data, references=4, seed=0, output=file("inclusion.h5"))
     outputs = {"models": file("originals.safetensors"), "outputs": file("originals.h5")}
     originals(dataset=data, training=TRAINING, count=2, **outputs)
@@ -59,7 +61,8 @@ def made(tmp_path_factory):
         retrained(dataset=data, training=TRAINING, **options, **outputs)
     options = {"inclusion": file("inclusion.h5"), "training": TRAINING, "output": file("models0to3.sha256")}
     references.references(dataset=data, first=0, last=3, **options)
-    signals(dataset=data, listings=[file("models0to3.sha256")], signal=SIGNAL, output=file("signals.h5"))
+    given = {"dataset": data, "inclusion": file("inclusion.h5"), "listings": [file("models0to3.sha256")]}
+    signals(**given, signal=SIGNAL, output=file("signals.h5"))
     for o in range(2):
         options = {"originals": file("originals.safetensors"), "attack": PGD, "seed": 0}
         adversarial(dataset=data, original=o, output=file(f"adversarial{o}.h5"), **options)
@@ -100,7 +103,7 @@ def test_forget_sets_are_random_subsets_of_the_training_set_of_the_asked_size(ma
 def test_a_fraction_that_leaves_nothing_to_forget_or_to_keep_is_an_error(made, tmp_path, fraction):
     options = {"dataset": made("dataset.h5"), "name": "some", "fraction": fraction, "sets": 1, "seed": 0}
     with pytest.raises(InputError, match=r"^forget.some.fraction: found .* of 898 training samples"):
-        forget(**options, output=tmp_path / "forget.h5")
+        draw_fraction(**options, output=tmp_path / "forget.h5")
 
 
 def test_requests_of_no_sample_are_an_error(made, tmp_path):
@@ -186,11 +189,14 @@ def test_signals_are_those_of_the_models_one_by_one(made, tmp_path, parameters):
     data = load(made("dataset.h5"))
     images = torch.from_numpy(data.images).float() / 255
     paths, listings = [made(f"reference{r}.safetensors") for r in range(4)], [made("models0to3.sha256")]
-    signals(dataset=made("dataset.h5"), listings=listings, signal=parameters, stack=3, output=tmp_path / "signals.h5")
+    given = {"dataset": made("dataset.h5"), "inclusion": made("inclusion.h5"), "listings": listings}
+    signals(**given, signal=parameters, stack=3, output=tmp_path / "signals.h5")
     with h5py.File(tmp_path / "signals.h5") as file:
-        found = file["signals"][:]
+        found, correct, included = (file[name][:] for name in ("signals", "correct", "included"))
+    assert (included == load_inclusion(made("inclusion.h5"))).all()
     for r, path in enumerate(paths):
         logits = stacks.load([path], torch.device("cpu")).predict(images)[0].numpy()
+        assert (correct[r] == (logits.argmax(axis=1) == data.labels)).mean() > 0.99
         np.testing.assert_allclose(found[r], rmia.signal(logits, data.labels, **parameters), rtol=1e-3, atol=1e-5)
 
 
@@ -320,7 +326,7 @@ def test_parts_that_are_not_the_whole_grid_are_an_error(made, tmp_path):
 
 
 def scored(made, tmp_path, *outputs) -> pd.DataFrame:
-    names = Names("digits", "digits", "small_resnet", "some", "", "random10", 0.1, "0123456789ab")
+    names = Names("digits", "digits", "small_resnet", "some", "", "random10", "0123456789ab")
     options = {"signals": made("signals.h5"), "signal": SIGNAL, "gamma": 2.0, "seed": 0, "names": names}
     files = {"scores": tmp_path / "scores.h5", "runs": tmp_path / "runs.csv"}
     score(dataset=made("dataset.h5"), forget=made("forget.h5"), outputs=list(outputs), **options, **files)

@@ -93,7 +93,7 @@ METRICS = [*GAP_METRICS, "ft_auc", "average_gap"]
 LAYOUT = Layout(
     title="Table 1",
     rows=[Row("retrained"), *(Row(method, "with_remain") for method in ("ft", "l1_sparse", "my_method"))],
-    groups=[Group("random10", 0.1), Group("half", 0.5)],
+    groups=[Group("random10", "10%", "Random forget (10%)"), Group("half", "50%", "Random forget (50%)")],
     metrics=METRICS,
     mia="ft_auc",
     references=128,
@@ -124,7 +124,7 @@ RUNS = [
     run("my_method", "half", [80, 92, 80, 50, 20]),
 ]
 
-ONE = replace(LAYOUT, groups=[Group("random10", 0.1)])
+ONE = replace(LAYOUT, groups=[Group("random10", "10%", "Random forget (10%)")])
 
 CAPTION = (
     "Avg. Gap is the mean distance from the models retrained without the same forget set, with FT AUC as the attack;"
@@ -243,7 +243,9 @@ def test_both_accesses_as_rows(collected):
 
 def test_both_accesses_as_columns(collected):
     """The layout of Tables 8 and 9: each access has columns of its own, and its own best."""
-    groups = [Group("random10", 0.1, access) for access in ("with_remain", "without_remain")]
+    groups = [
+        Group("random10", "10%", "Random forget (10%)", access=access) for access in ("with_remain", "without_remain")
+    ]
     layout = replace(ONE, rows=[Row("retrained"), Row("ft")], groups=groups, metrics=["test_accuracy", "average_gap"])
     summary = summarise(collected, layout).set_index("method")
     assert summary.with_remain_random10_test_accuracy_mean.tolist() == [90, 88]
@@ -307,9 +309,11 @@ def test_markdown_lines_up(collected):
     assert len({tuple(k for k, letter in enumerate(line) if letter == "|") for line in lines}) == 1
 
 
-def test_a_small_share_of_samples_is_not_rounded_away(collected):
-    layout = replace(ONE, groups=[Group("random10", 0.025)])
-    assert "Avg. Gap (2.5%)" in markdown(summarise(collected, layout), layout)
+def test_how_a_group_is_judged_is_said_once_in_the_caption(collected):
+    groups = [Group(name, "class 3", "Class 3", "As classes are.") for name in ("random10", "half")]
+    said = markdown(summarise(collected, replace(LAYOUT, groups=groups)), replace(LAYOUT, groups=groups))
+    assert said.count("As classes are.") == 1
+    assert "Avg. Gap (class 3)" in said
 
 
 def test_the_step_writes_the_same_bytes_each_time_whatever_the_order_of_files(files, tmp_path):

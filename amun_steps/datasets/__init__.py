@@ -9,6 +9,7 @@ beginning with the parameter, for parameters that cannot be. Snakemake imports a
 starts, so what takes long to import belongs into `read`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amun_steps.store.step import InputError
@@ -37,3 +38,20 @@ def share_of(train: int, fraction: float, key: str, times: int = 1) -> int:
             " keep"
         )
     return size
+
+
+def other_classes(count: int, classes: Sequence[Sequence[int]], key: str) -> list[int]:
+    """Those of `count` classes that no set of classes to forget has; of them a tuning set is drawn, like the first.
+
+    Raises InputError, naming the config's `key`, for classes that are not there, and where too few others are left.
+    """
+    asked = {number for wanted in classes for number in wanted}
+    if max(asked) >= count:
+        raise InputError(f"{key}: found {max(asked)}, expected classes from 0 to {count - 1}")
+    free = sorted(set(range(count)) - asked)
+    if len(free) <= len(classes[0]):
+        raise InputError(
+            f"{key}: {len(free)} of {count} classes are left, expected more than {len(classes[0])}: as many are"
+            " forgotten while tuning, and something is to be kept"
+        )
+    return free

@@ -64,6 +64,17 @@ def prior(reference_signals: np.ndarray) -> np.ndarray:
     return reference_signals.mean(axis=0)
 
 
+def unbalanced_prior(reference_signals: np.ndarray, included: np.ndarray) -> np.ndarray:
+    """(N,) Pr(x) by (references, N) signals of which not just half are IN: the mean of IN's mean and OUT's.
+
+    Where there are none of the one or the other it is the mean of those that there are.
+    """
+    counts = included.sum(axis=0), (~included).sum(axis=0)
+    sums = (np.where(of, reference_signals, 0).sum(axis=0) for of in (included, ~included))
+    means = [total / np.maximum(count, 1) for total, count in zip(sums, counts, strict=True)]
+    return np.where(np.minimum(*counts) > 0, sum(means) / 2, reference_signals.mean(axis=0))
+
+
 def scores(target: np.ndarray, prior: np.ndarray, gamma: float = 2.0) -> np.ndarray:
     """(..., N) RMIA scores in [0, 1] of models with (..., N) signals; the larger, the more likely a member.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from amun_steps.datasets import Sizes, share_of
+from amun_steps.plan.forget import check_family, family_of
 from amun_steps.plan.messages import ConfigError, known, names, shown
 from amun_steps.plan.schema import check_schema
 from amun_steps.plan.signatures import check_call, method_needs, said_sizes, signature
@@ -30,6 +31,11 @@ def check(config: Mapping[str, Any]) -> None:
         check_call(f"attacks.{name}.parameters", "algorithm", "attacks", attack["algorithm"], "attack", given)
     for name in config["methods"]:
         _check_method(name, config)
+    for name, wanted in config["forget"].items():
+        try:
+            family_of(wanted)
+        except InputError as error:
+            raise ConfigError(f"forget.{name}.indices: {error}") from None
     for name in config["experiments"]:
         _check_experiment(name, config, sizes)
     for name, wanted in config["requests"].items():
@@ -99,7 +105,8 @@ def _check_experiment(name: str, config: Mapping[str, Any], sizes: Known) -> Non
         for value in experiment[key]:
             known(f"{at}.{key}", value, config[key])
     for family in experiment["forget"]:
-        _check_share("forget", family, config, dataset, sizes)
+        references = experiment["references"]["count"]
+        check_family(f"forget.{family}", config["forget"][family], sizes[dataset], references, dataset)
     for role in ROLES:
         _check_padding("training", experiment[role]["training"], config, dataset, sizes)
     _check_padding("unlearning", experiment["unlearning"], config, dataset, sizes)
@@ -171,7 +178,7 @@ def _check_figure(name: str, config: Mapping[str, Any], sizes: Known) -> None:
     _check_figure_names(at, figure, config)
     dataset = config["experiments"][figure["experiment"]]["dataset"] if "experiment" in figure else ""
     if "requests" in figure:
-        _check_share("requests", figure["requests"], config, dataset, sizes)
+        _check_requests(figure["requests"], config, dataset, sizes)
     if "recipe" in figure:
         _check_padding("training", figure["recipe"], config, dataset, sizes)
         for key in ("clipping", "trades"):
@@ -226,12 +233,12 @@ def _check_figure_names(at: str, figure: Mapping[str, Any], config: Mapping[str,
             known(f"{at}.{key}", value, named[key])
 
 
-def _check_share(section: str, name: str, config: Mapping[str, Any], dataset: str, sizes: Known) -> None:
-    """Raise ConfigError for forget sets or requests that leave nothing of a data set to forget, or nothing to keep."""
-    wanted, said = config[section][name], sizes[dataset]
+def _check_requests(name: str, config: Mapping[str, Any], dataset: str, sizes: Known) -> None:
+    """Raise ConfigError for requests that leave nothing of a data set to forget, or nothing to keep."""
+    wanted, said = config["requests"][name], sizes[dataset]
     if said is not None:
         try:
-            share_of(said.train, wanted["fraction"], f"{section}.{name}.fraction", wanted.get("requests", 1))
+            share_of(said.train, wanted["fraction"], f"requests.{name}.fraction", wanted["requests"])
         except InputError as error:
             raise ConfigError(f"{error} (datasets.{dataset})") from None
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from amun_steps.plan.config import can
+from amun_steps.plan.forget import family_of
 from amun_steps.plan.signatures import method_needs
 from amun_steps.plan.stage import Stage, stage
 
@@ -37,6 +38,7 @@ class Experiment:
         self.name, self.config, self.stages = name, config, stages
         self.wanted = config["experiments"][name]
         self.described: dict[tuple[str, ...], Stage] = {}
+        self.families = {family: family_of(config["forget"][family]) for family in self.wanted["forget"]}
         self.seed = config["seed"]
         self.network = self.wanted["network"]["name"]
         self.network_code = f"amun_steps.models.{self.network}"
@@ -95,7 +97,7 @@ class Experiment:
             name="signals",
             parameters={"signal": {key: value for key, value in self.config["rmia"].items() if key != "gamma"}},
             code=["amun_steps.steps.signals", self.network_code],
-            builds_on={"dataset": self.dataset(), "references": self.references()},
+            builds_on={"dataset": self.dataset(), "inclusion": self.inclusion(), "references": self.references()},
             inside=self.references(),
         )
 
@@ -114,13 +116,16 @@ class Experiment:
 
     @stage
     def forget(self, family: str) -> Stage:
+        how = self.families[family]
         return Stage(
             kind="forget",
             name=family,
-            parameters=self.config["forget"][family] | {"name": family, "seed": self.seed},
-            code=["amun_steps.steps.subsets"],
-            builds_on={"dataset": self.dataset()},
+            parameters=how.parameters | {"name": family, "seed": self.seed},
+            code=["amun_steps.steps.forget"],
+            builds_on={"dataset": self.dataset(), **({"signals": self.signals()} if how.step == "memorised" else {})},
             inside=self.dataset(),
+            elsewhere=how.elsewhere,
+            step=how.step,
         )
 
     @stage
@@ -150,7 +155,7 @@ class Experiment:
         return Stage(
             kind="tuned",
             name=f"{method}-{access}-{family}-tuned",
-            parameters={**run, **self._judge(), "grid": grid, "on": tuning["originals"]},
+            parameters={**run, **self._judge(family), "grid": grid, "on": tuning["originals"]},
             code=["amun_steps.steps.tune", "amun_steps.steps.choose", *self._method_code(method)],
             builds_on={**self._unlearned_from(method), "forget": self.forget(family), **judges},
             inside=self.originals(),
@@ -186,14 +191,13 @@ class Experiment:
             "method": method,
             "access": access,
             "forget": family,
-            "fraction": self.config["forget"][family]["fraction"],
             "address": models.address,
         }
         reads = {"dataset": self.dataset(), "forget": self.forget(family), "signals": self.signals(), "models": models}
         scores = Stage(
             kind="scores",
             name=f"scores-{family}",
-            parameters={"names": names, **self._judge(), "seed": self.seed},
+            parameters={"names": names, **self._judge(family), "seed": self.seed},
             code=["amun_steps.steps.score"],
             builds_on=reads,
             inside=models,
@@ -276,9 +280,10 @@ class Experiment:
         method_and_recipe = {"method": self._module(method), "remain": access == "with_remain", "recipe": recipe}
         return {**method_and_recipe, "seed": self.seed, **transferred, **clipping}
 
-    def _judge(self) -> dict[str, Any]:
-        """The parameters of RMIA for the steps that judge."""
-        return {**self.signals().parameters, "gamma": self.config["rmia"]["gamma"]}
+    def _judge(self, family: str = "") -> dict[str, Any]:
+        """The parameters of RMIA; where half of the references chose the family, the others judge."""
+        half = {"judges": "half"} if family and self.families[family].step == "memorised" else {}
+        return {**self.signals().parameters, "gamma": self.config["rmia"]["gamma"], **half}
 
     def _training(self, role: str) -> dict[str, Any]:
         """The `training` parameter of `amun_steps.steps.train` for the models of one role."""

@@ -18,7 +18,8 @@ class Stage:
 
     parameters: what the rule passes to the step, as JSON. builds_on: the stages whose artifacts it reads, by role.
     inside: the stage whose folder this one's lies in; None for the store's root. elsewhere: parameters that cannot
-    change what is computed, such as where the data lie, so that the address does not cover them.
+    change what is computed, such as where the data lie, so that the address does not cover them. step: which of the
+    steps of its rule's module computes it, where there are several.
     """
 
     kind: str
@@ -28,6 +29,7 @@ class Stage:
     builds_on: Mapping[str, "Stage"] = field(default_factory=dict)
     inside: "Stage | None" = None
     elsewhere: Mapping[str, Any] = field(default_factory=dict)
+    step: str = ""
 
     @cached_property
     def address(self) -> str:
@@ -54,7 +56,7 @@ class Stage:
             if names and name not in names:
                 continue
             words.append("--" + name.replace("_", "-"))
-            if isinstance(value, list) and not any(isinstance(item, dict) for item in value):
+            if isinstance(value, list) and not any(isinstance(item, dict | list) for item in value):
                 words += map(str, value)
             else:
                 words.append(value if isinstance(value, str) else canonical(value))

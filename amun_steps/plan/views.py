@@ -62,7 +62,7 @@ def runs(plan: Plan, experiment: str) -> View:
 def table(plan: Plan, name: str) -> View:
     """A table of the config: its rows are those methods that can do with the access."""
     wanted = plan.config["tables"][name]
-    experiment = plan.config["experiments"][wanted["experiment"]]
+    experiment, of = plan.config["experiments"][wanted["experiment"]], plan.experiments[wanted["experiment"]].families
     in_columns = wanted.get("access_in") == "columns"
     shown = [
         s
@@ -77,7 +77,8 @@ def table(plan: Plan, name: str) -> View:
         "title": name.replace("table", "Table "),
         "rows": [{"method": m, "access": a} for m, a in [("retrained", ""), *rows] if (m, a) in of_rows],
         "groups": [
-            {"forget": family, "fraction": plan.config["forget"][family]["fraction"], "access": access}
+            {"forget": family, "access": access}
+            | {key: getattr(of[family], key) for key in ("label", "caption", "note")}
             for access in (wanted["access"] if in_columns else [""])
             for family in wanted["forget"]
         ],
@@ -160,7 +161,7 @@ def _requests(
 def _confidence(plan: Plan, found: _Panels, experiment: str, family: str, models: Stage, file: str, title: str) -> None:
     stages = plan.experiments[experiment]
     files = [(models, file), (stages.dataset(), "dataset.h5"), (stages.forget(family), "forget.h5")]
-    found.add("confidence", f"{title}, {100 * plan.config['forget'][family]['fraction']:g}%", {"phi": files})
+    found.add("confidence", f"{title}, {stages.families[family].label}", {"phi": files})
 
 
 def _distances(plan: Plan, found: _Panels, title: str, of: Mapping[str, tuple[str, str]]) -> None:
@@ -239,7 +240,7 @@ def training(plan: Plan) -> list[tuple[str, _Panels]]:
     for name, stages in plan.experiments.items():
         losses = _Panels()
         losses.add("losses", "originals", {"original": [(stages.originals(), "originals.h5")]})
-        sets = {family: range(plan.config["forget"][family]["sets"] + 1) for family in stages.wanted["forget"]}
+        sets = {family: range(how.sets + 1) for family, how in stages.families.items()}
         curves = {f: [(stages.retrained(f), f"set{s}.h5") for s in numbers] for f, numbers in sets.items()}
         losses.add("losses", "retrained", curves)
         settings = list(itertools.product(ACCESS, stages.wanted["forget"]))

@@ -13,6 +13,7 @@ import torch
 
 from amun_steps.datasets import Sizes
 from amun_steps.methods import Request
+from amun_steps.plan.forget import forgotten
 from amun_steps.plan.jobs import Job
 from amun_steps.plan.networks import known_sizes
 from amun_steps.plan.stage import Stage
@@ -58,8 +59,8 @@ class Work:
 def work_of(job: Job, stage: Stage, sizes: Sizes) -> Work:
     """The work of a job of `stage`, on a data set of these sizes; of one that trains reference models, for each."""
     wanted, on, samples = stage.parameters, stage.builds_on, sizes.train + sizes.test
-    asked = next((on[role].parameters for role in ("forget", "requests") if role in on), {"fraction": 0})
-    forget = round(asked["fraction"] * sizes.train)
+    asked = next((on[role].parameters for role in ("forget", "requests") if role in on), {})
+    forget = forgotten(on["forget"], sizes) if "forget" in on else round(asked.get("fraction", 0) * sizes.train)
     context = vars(sizes) | {"forget": forget}
     trained = stage if "training" in wanted else on.get("originals") or on.get("references")
     if trained:

@@ -105,7 +105,7 @@ def continuous(
             logits = models.predict(images).numpy()
             for m, (s, o, r) in enumerate(part):
                 remain = remaining(data.train, asked[s], k)
-                found = judge.metrics(logits[m], judge.membership(logits[m]), asked[s, k], remain)
+                found = judge.metrics(logits[m], judge.membership(logits[m]), asked[s, k], remain=remain)
                 diverged = not np.isfinite(logits[m]).all()
                 rows.append({"set": s, "original": o, "run": r, "request": k + 1, **found, "diverged": diverged})
     pd.DataFrame(rows).to_csv(output, index=False, float_format="%.6f", lineterminator="\n")

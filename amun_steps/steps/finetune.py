@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from amun_steps.judging.metrics import accuracy
 from amun_steps.steps.adversarial import load_adversarial
-from amun_steps.steps.subsets import load_forget
+from amun_steps.steps.forget import load_forget
 from amun_steps.store.progress import span
 from amun_steps.store.seeds import seed_of
 from amun_steps.store.step import Output, main, step

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from amun_steps.judging import mis
 from amun_steps.judging.judge import load_judge
-from amun_steps.steps.subsets import load_forget
+from amun_steps.steps.forget import load_forget, load_tests
 from amun_steps.store.arrays import hdf5, write_arrays
 from amun_steps.store.progress import LOG
 from amun_steps.store.seeds import seed_of
@@ -27,7 +27,6 @@ class Names:
     method: str
     access: str
     forget: str
-    fraction: float
     address: str
 
 
@@ -41,6 +40,7 @@ def score(
     names: Names,
     signal: dict[str, Any],
     gamma: float,
+    judges: Literal["all", "half"] = "all",
     seed: int,
     scores: Output,
     runs: Output,
@@ -51,8 +51,8 @@ def score(
     `run` (-1 where there is none); `runs` gets the same rows as CSV with all metrics in percent. A model whose logits
     are not finite has diverged: a row that says so, without metrics.
     """
-    judge = load_judge(dataset, signals, signal, gamma)
-    sets = load_forget(forget, judge.train)
+    judge = load_judge(dataset, signals, signal, gamma, judges)
+    sets, tests = load_forget(forget, judge.train), load_tests(forget, judge.train)
     rows, membership = [], []
     for path in outputs:
         for known, choice, logits in _models(path):
@@ -63,9 +63,10 @@ def score(
                 draws = np.random.default_rng(seed_of(seed, "mis", which, known["original"], known["run"]))
                 rows.append(
                     known
-                    | {"set": which, "hyperparameters": choice, "diverged": not np.isfinite(logits).all()}
+                    | {"set": which, "fraction": sets[which].sum() / judge.train.sum()}
+                    | {"hyperparameters": choice, "diverged": not np.isfinite(logits).all()}
                     | {"rmia_ties": 100 * _ties(scored)}
-                    | judge.metrics(logits, scored, sets[which])
+                    | judge.metrics(logits, scored, sets[which], alike=tests[which])
                     | _mis(logits, judge.labels, judge.train, sets[which], draws)
                 )
                 membership.append(scored)
@@ -105,7 +106,8 @@ def _mis(logits: np.ndarray, labels: np.ndarray, train: np.ndarray, forget: np.n
 
 COLUMNS = (
     *("experiment", "dataset", "architecture", "method", "access", "forget", "fraction", "set", "original", "run"),
-    *("hyperparameters", "unlearn_accuracy", "retain_accuracy", "test_accuracy", "ft_auc", "fr_auc", "rt_auc"),
+    *("hyperparameters", "unlearn_accuracy", "retain_accuracy", "test_accuracy", "forgotten_class_accuracy"),
+    *("other_class_accuracy", "ft_auc", "fr_auc", "rt_auc"),
     *("tpr_at_1_fpr", "tpr_at_0.1_fpr", "mis", "mis_correctness", "mis_entropy", "mis_modified_entropy"),
     *("mis_probabilities", "rmia_ties", "diverged", "seed", "address"),
 )

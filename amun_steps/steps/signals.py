@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from amun_steps.judging import rmia
+from amun_steps.steps.subsets import load_inclusion
 from amun_steps.store.arrays import write_arrays
 from amun_steps.store.listing import read_listing
 from amun_steps.store.progress import Progress
@@ -16,20 +17,34 @@ from amun_steps.training.device import device, images_on
 
 
 @step
-def signals(*, dataset: Path, listings: list[Path], signal: dict[str, Any], stack: int = 8, output: Output) -> None:
-    """Write `signals` (references, N) float64: Pr(x | theta) of each reference model in `listings`, in their order,
-    `stack` models at a time. Raises InputError for a model that is missing or has other bytes than are listed."""
+def signals(
+    *,
+    dataset: Path,
+    inclusion: Path,
+    listings: list[Path],
+    signal: dict[str, Any],
+    stack: int = 8,
+    output: Output,
+) -> None:
+    """Write what the reference models in `listings`, in their order, say of every sample, `stack` models at a time.
+
+    `signals` (references, N) float64 is Pr(x | theta); `correct` (references, N) bool, whether the label is predicted;
+    `included` (references, N) bool, whether the model was trained on it. Raises InputError for a model that is missing
+    or has other bytes than are listed.
+    """
     models = [model for listing in listings for model in read_listing(listing)]
     data = load(dataset)
     where = device()
     images = images_on(data, where)
     progress = Progress("signals", "model", len(models))
-    parts = []
+    parts, correct = [], []
     for start in range(0, len(models), stack):
-        logits = stacks.load(models[start : start + stack], where).predict(images)
-        parts.append(rmia.signal(logits.numpy(), data.labels, **signal))
+        logits = stacks.load(models[start : start + stack], where).predict(images).numpy()
+        parts.append(rmia.signal(logits, data.labels, **signal))
+        correct.append(logits.argmax(axis=-1) == data.labels)
         progress.tell(start + len(logits), logits.shape[0] * logits.shape[1])
-    write_arrays(output, {"signals": np.concatenate(parts)})
+    found = {"signals": np.concatenate(parts), "correct": np.concatenate(correct)}
+    write_arrays(output, found | {"included": load_inclusion(inclusion)})
 
 
 if __name__ == "__main__":

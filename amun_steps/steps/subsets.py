@@ -1,4 +1,4 @@
-"""Steps: which samples a model forgets, and which ones a reference model is trained on."""
+"""Steps: which samples are to be forgotten one after the other, and which ones a reference model is trained on."""
 
 from pathlib import Path
 
@@ -7,45 +7,8 @@ import numpy as np
 from amun_steps.datasets import share_of
 from amun_steps.store.arrays import hdf5, write_arrays
 from amun_steps.store.seeds import seed_of
-from amun_steps.store.step import InputError, Output, main, step
+from amun_steps.store.step import Output, main, step
 from amun_steps.training.data import load_labels
-
-
-@step
-def forget(*, dataset: Path, name: str, fraction: float, sets: int, seed: int, output: Output) -> None:
-    """Draw `sets` random forget sets of `fraction` of the training samples, and one more that only tuning sees.
-
-    Writes `forget` (sets + 1, N) bool; the last row is the tuning set (paper, Appendix C). The sets are drawn
-    independently of each other. Raises InputError for a fraction that leaves nothing to forget or nothing to keep.
-    """
-    _, train = load_labels(dataset)
-    members = np.flatnonzero(train)
-    size = share_of(len(members), fraction, f"forget.{name}.fraction")
-    chosen = np.zeros((sets + 1, len(train)), dtype=bool)
-    for row, which in enumerate([*range(sets), "tuning"]):
-        generator = np.random.default_rng(seed_of(seed, "forget", name, which))
-        chosen[row, generator.choice(members, size, replace=False)] = True
-    write_arrays(output, {"forget": chosen})
-
-
-def load_forget(path: Path, train: np.ndarray) -> np.ndarray:
-    """(sets + 1, N) bool: the forget sets in an HDF5 file; the last row is the tuning set.
-
-    train: (N,) bool, the training samples. Raises InputError for a file that somebody made by hand and that has
-    something else, such as the numbers of samples, or test samples.
-    """
-    with hdf5(path) as file:
-        found = file["forget"][:]
-    if found.dtype != bool or found.ndim != 2 or found.shape[1] != len(train):
-        raise InputError(f"{path}: found forget {found.shape} {found.dtype}, expected (sets, {len(train)}) bool")
-    wrong = np.argwhere(found & ~train)
-    if len(wrong):
-        which, sample = wrong[0]
-        raise InputError(
-            f"{path}: forget set {which} has sample {sample}, which is a test sample; only those of the"
-            " training set can be forgotten"
-        )
-    return found
 
 
 @step
@@ -93,4 +56,4 @@ def load_inclusion(path: Path) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main(forget, requests, inclusion)
+    main(requests, inclusion)

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from amun_steps.steps.subsets import load_forget, load_inclusion
+from amun_steps.steps.forget import load_forget
+from amun_steps.steps.subsets import load_inclusion
 from amun_steps.store.arrays import Parts, write_arrays
 from amun_steps.store.progress import span
 from amun_steps.store.seeds import seed_of

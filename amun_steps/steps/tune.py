@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from amun_steps.judging.judge import Judge, load_judge
 from amun_steps.judging.metrics import GAP_METRICS, average_gap
 from amun_steps.steps.choose import part_of
+from amun_steps.steps.forget import load_tests
 from amun_steps.steps.unlearn import Choice, Run, Unlearner, Unlearning
 from amun_steps.store.addresses import canonical
 from amun_steps.store.arrays import hdf5
@@ -31,6 +32,7 @@ def tune(
     signals: Path,
     signal: dict[str, Any],
     gamma: float,
+    judges: Literal["all", "half"] = "all",
     unlearning: Unlearning,
     grid: dict[str, list[Any]],
     on: list[int],
@@ -47,16 +49,17 @@ def tune(
     the attack in it is FT AUC. `output` gets a row of CSV per choice and original, in percent, empty where a run
     diverged.
     """
-    judge = load_judge(dataset, signals, signal, gamma)
+    judge = load_judge(dataset, signals, signal, gamma, judges)
     unlearner = Unlearner(dataset, originals, forget, forget_name, adversarial, unlearning)
     tuning = len(unlearner.forget) - 1
+    judged = unlearner.forget[tuning], load_tests(forget, judge.train)[tuning]
     with hdf5(retrained) as file:
-        standard = _measure(judge, file["logits"], unlearner.forget[tuning]).mean(axis=0)
+        standard = _measure(judge, file["logits"], *judged).mean(axis=0)
     tried = [(point, o) for point in part_of(grid, part, parts) for o in on]
     plan = [Run(o, tuning, 0, _choice(point)) for point, o in tried]
     measured = np.concatenate(
         [
-            _measure(judge, models.predict(unlearner.images).numpy(), unlearner.forget[tuning])
+            _measure(judge, models.predict(unlearner.images).numpy(), *judged)
             for models, _ in unlearner.run(plan, stack, partial)
         ]
     )
@@ -66,9 +69,9 @@ def tune(
     rows.to_csv(output, index=False, float_format="%.6f", lineterminator="\n")
 
 
-def _measure(judge: Judge, logits: Iterable[np.ndarray], forget: np.ndarray) -> np.ndarray:
+def _measure(judge: Judge, logits: Iterable[np.ndarray], forget: np.ndarray, alike: np.ndarray) -> np.ndarray:
     """(models, 4) metrics of the tuning criterion of each model's (N, classes) logits."""
-    measured = [judge.metrics(model, judge.membership(model), forget) for model in logits]
+    measured = [judge.metrics(model, judge.membership(model), forget, alike=alike) for model in logits]
     return np.array([[m[name] for name in CRITERION] for m in measured])
 
 

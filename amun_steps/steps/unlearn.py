@@ -13,7 +13,7 @@ from torch import Tensor
 
 from amun_steps.methods import Request, Update
 from amun_steps.steps.adversarial import load_adversarial
-from amun_steps.steps.subsets import load_forget
+from amun_steps.steps.forget import load_forget
 from amun_steps.steps.train import write_models
 from amun_steps.store.addresses import canonical
 from amun_steps.store.progress import span

@@ -45,7 +45,9 @@ def with_json(function: Callable, leave_out: Any) -> Callable:
 
 
 def _is_json(hint: Any) -> bool:
-    return any(is_dataclass(h) or get_origin(h) is dict for h in (hint, *get_args(hint)))
+    inner = get_args(hint)
+    nested = any(get_origin(h) is list for h in inner)
+    return nested or any(is_dataclass(h) or get_origin(h) is dict for h in (hint, *inner))
 
 
 def _from_json(hint: Any) -> cyclopts.Parameter:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from amun_steps.steps.choose import read_grid
-from amun_steps.steps.subsets import load_forget
+from amun_steps.steps.forget import load_forget
 from amun_steps.store.arrays import hdf5
 from amun_steps.store.step import Output, main, step
 from amun_steps.training.data import load_labels

@@ -46,10 +46,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """The columns of one family of forget sets, and of one access where the rows have none of their own."""
+    """The columns of one family of forget sets, and of one access where the rows have none of their own.
+
+    label: what is forgotten, in few words. caption: in full. note: what is to be said of how it is judged.
+    """
 
     forget: str
-    fraction: float
+    label: str
+    caption: str
+    note: str = ""
     access: str = ""
 
     @property
@@ -150,7 +155,7 @@ def markdown(summary: pd.DataFrame, layout: Layout) -> str:
     head = [
         "",
         *(
-            f"{TITLES[metric]} ({', '.join(filter(None, (percent(group.fraction), ACCESS.get(group.access))))})"
+            f"{TITLES[metric]} ({', '.join(filter(None, (group.label, ACCESS.get(group.access))))})"
             for group in layout.groups
             for metric in layout.metrics
         ),
@@ -167,10 +172,7 @@ def markdown(summary: pd.DataFrame, layout: Layout) -> str:
 def latex(summary: pd.DataFrame, layout: Layout) -> str:
     r"""The table as LaTeX (needs \usepackage{booktabs}): best gap bold, second underlined."""
     per = len(layout.metrics)
-    labels = [
-        ", ".join(filter(None, (f"Random forget ({percent(group.fraction)})", ACCESS.get(group.access))))
-        for group in layout.groups
-    ]
+    labels = [", ".join(filter(None, (group.caption, ACCESS.get(group.access)))) for group in layout.groups]
     body = render(summary, layout, r" $\pm$ ", (r"\textbf{{{}}}", r"\underline{{{}}}"), r"\textsuperscript{\dag}")
     groups = " & ".join(rf"\multicolumn{{{per}}}{{c}}{{{_tex(label)}}}" for label in labels)
     rules = " ".join(rf"\cmidrule(lr){{{2 + k * per}-{1 + (k + 1) * per}}}" for k in range(len(labels)))
@@ -210,6 +212,7 @@ def caption(summary: pd.DataFrame, layout: Layout) -> str:
         " Hyperparameters were tuned once, on a forget set of their own, by the Avg. Gap with FT AUC. RMIA had"
         f" {layout.references} reference models."
     )
+    text += "".join(f" {note}" for note in dict.fromkeys(group.note for group in layout.groups) if note)
     ties = summary.filter(like="_rmia_ties").max(axis=None)
     if ties > 50 and {"ft_auc", "fr_auc"} & {*layout.metrics, layout.mia}:
         text += (
@@ -219,11 +222,6 @@ def caption(summary: pd.DataFrame, layout: Layout) -> str:
     if summary.filter(like="_diverged").to_numpy().any():
         text += " † Some runs diverged: they are in no mean, and are counted in the CSV."
     return text
-
-
-def percent(share: float) -> str:
-    """0.1 as '10%', 0.025 as '2.5%'."""
-    return f"{100 * share:g}%"
 
 
 def _tex(text: str) -> str:

@@ -19,6 +19,7 @@ rule dataset:
 rule forget:
     input:
         dataset=stored("{dataset}/dataset.h5"),
+        signals=of("forget", "signals", "signals.h5"),  # where the references say what is memorised
     output:
         f"{STORE}/{{dataset}}/{{forget}}/forget.h5",
     log:
@@ -28,9 +29,12 @@ rule forget:
     resources:
         **worth("dataset"),
     params:
+        step=lambda wildcards: stage(wildcards, "forget").step,
+        signals=lambda wildcards, input: f"--signals {input.signals}" if input.signals else "",
         options=options("forget"),
     shell:
-        "python -m amun_steps.steps.subsets forget --dataset {input.dataset} {params.options} --output {output} &> {log}"
+        "python -m amun_steps.steps.forget {params.step} --dataset {input.dataset} {params.signals} {params.options}"
+        " --output {output} &> {log}"
 
 
 rule inclusion:

@@ -65,6 +65,7 @@ rule references:
 rule signals:
     input:
         dataset=stored("{dataset}/dataset.h5"),
+        inclusion=stored("{dataset}/{inclusion}/inclusion.h5"),
         listings=reference_listings,
     output:
         f"{STORE}/{{dataset}}/{{inclusion}}/{{references}}/{{signals}}/signals.h5",
@@ -77,5 +78,5 @@ rule signals:
     params:
         options=options("signals"),
     shell:
-        "python -m amun_steps.steps.signals --dataset {input.dataset} --listings {input.listings} {params.options}"
-        " --stack {resources.stack} --output {output} &> {log}"
+        "python -m amun_steps.steps.signals --dataset {input.dataset} --inclusion {input.inclusion} --listings {input.listings}"
+        " {params.options} --stack {resources.stack} --output {output} &> {log}"
