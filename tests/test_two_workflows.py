@@ -87,7 +87,7 @@ def test_no_other_config_takes_the_place_of_a_config_s_tables(finished, tmp_path
 def test_from_another_folder_results_lie_there_and_steps_are_those_of_the_checkout(finished, tmp_path):
     source = clone(tmp_path / "source")
     with open(source / "amun_steps" / "views" / "tables.py", "a") as code:
-        code.write("\n# this one\n")
+        code.write("\nHERE = True\n")  # a job would refuse the code of another checkout, such as an installed one
     here = tmp_path / "here"
     (here / "results").mkdir(parents=True)
     shutil.copytree(finished / "results" / "store", here / "results" / "store")
