@@ -26,7 +26,7 @@ report: $(VENV)/.installed
 
 fashion: $(VENV)/.installed
 	$(SNAKEMAKE) --configfile config/fashion.yaml
-	@cat results/tables/table1.md results/tables/table2.md
+	@cat results/fashion/tables/table1.md results/fashion/tables/table2.md
 
 plan: $(VENV)/.installed
 	@$(BIN)/amun plan $(CONFIG)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from amun_steps.plan import folders
 from amun_steps.plan.views import load_file
 from amun_steps.store.addresses import STORE
 from amun_steps.store.commands import check_there
@@ -50,8 +51,8 @@ def _unwanted(folder: Path, slugs: set[str]) -> Iterator[Path]:
 def _abandoned(store: Path) -> Iterator[Path]:
     """What killed steps left: files that were being written, and partial work of artifacts that are there. A file that
     was written to in the last hour may be a running step's."""
-    views = [store.parent / name for name in ("runs", "tables", "figures")]
-    files = (*store.rglob(".*"), *(path for folder in views for path in folder.glob(".*")), *store.parent.glob(".*"))
+    views = [inside / kind for inside in folders.all_of_views(store) for kind in ("", *folders.KINDS)]
+    files = {*store.rglob(".*"), *(path for folder in views for path in folder.glob(".*"))}
     for path in sorted(files):
         partial = path.is_dir() and (made := whole_of(path)) is not None and made.is_file()
         if (partial or is_scratch(path)) and time.time() - path.stat().st_mtime > HOUR:

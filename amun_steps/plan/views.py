@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from amun_steps.plan import folders
 from amun_steps.plan.config_file import read
 from amun_steps.plan.experiment import ACCESS
 from amun_steps.plan.messages import ConfigError
@@ -56,7 +57,7 @@ class View:
 
 def runs(plan: Plan, experiment: str) -> View:
     """All runs of an experiment."""
-    return _of_scores("runs", experiment, {}, [s.scores for s in plan.scored if s.experiment == experiment])
+    return _of_scores(plan, "runs", experiment, {}, [s.scores for s in plan.scored if s.experiment == experiment])
 
 
 def table(plan: Plan, name: str) -> View:
@@ -86,13 +87,13 @@ def table(plan: Plan, name: str) -> View:
         "mia": "mis" if "mis" in wanted["metrics"] else "ft_auc",
         "references": experiment["references"]["count"],
     }
-    return _of_scores("tables", name, {"layout": layout}, [s.scores for s in shown])
+    return _of_scores(plan, "tables", name, {"layout": layout}, [s.scores for s in shown])
 
 
-def _of_scores(kind: str, name: str, parameters: Mapping[str, Any], scores: Sequence[Stage]) -> View:
-    """A view of scored runs; `kind` is its folder in results, and the module that makes it."""
+def _of_scores(plan: Plan, kind: str, name: str, parameters: Mapping[str, Any], scores: Sequence[Stage]) -> View:
+    """A view of scored runs; `kind` is its folder among the config's views, and the module that makes it."""
     stage = Stage("view", name, parameters, [f"amun_steps.views.{kind}"], _numbered(scores))
-    return View(stage, f"results/{kind}/{name}.csv", [s.file("runs.csv") for s in scores])
+    return View(stage, f"{folders.of_views(plan.config)}/{kind}/{name}.csv", [s.file("runs.csv") for s in scores])
 
 
 def _numbered(stages: Iterable[Stage]) -> dict[str, Stage]:
@@ -122,7 +123,7 @@ def figure(plan: Plan, name: str) -> View:
     found = _Panels()
     FIGURES[wanted.pop("kind")](plan, found, **wanted)
     stage = Stage("view", name, {"panels": found.panels}, ["amun_steps.views.figures"], _numbered(found.files.values()))
-    return View(stage, f"results/figures/{name}.csv", list(found.files))
+    return View(stage, f"{folders.of_views(plan.config)}/figures/{name}.csv", list(found.files))
 
 
 def _fine_tuning(plan: Plan, found: _Panels, experiment: str, forget: str, recipe: str) -> None:
@@ -219,7 +220,7 @@ def claims(plan: Plan) -> View:
     confidences = [w for w in plan.config["figures"].values() if w["kind"] == "retrained_confidence"]
     parameters = {"kinds": told, "clipped": {wanted["clipped"]: wanted["experiment"] for wanted in confidences}}
     stage = Stage("view", "claims", parameters, ["amun_steps.views.claims"], _numbered(view.stage for view in shown))
-    return View(stage, "results/claims.csv", views=shown)
+    return View(stage, f"{folders.of_views(plan.config)}/claims.csv", views=shown)
 
 
 FIGURES = {

@@ -11,11 +11,12 @@ from snakemake.logging import logger
 
 if (CLONE := Path(workflow.basedir).parent).joinpath("amun_steps").is_dir():
     sys.path.insert(0, str(CLONE))  # a clone works without being installed; an installed package needs nothing
-from amun_steps.plan import networks, views
+from amun_steps.plan import folders, networks, views
 from amun_steps.plan.config_file import read
 from amun_steps.plan.messages import ConfigError
 from amun_steps.steps import choose
-from amun_steps.store import addresses
+from amun_steps.store import addresses, running
+from amun_steps.store.step import InputError
 from amun_steps.views import terminal
 
 try:
@@ -32,11 +33,17 @@ except ConfigError as error:
 TERMINAL = terminal.watch(logger) if workflow.is_main_process and not workflow.output_settings.dryrun else None
 
 STORE = addresses.STORE.as_posix()
+RESULTS = folders.of_views(config)
 JOBS = config["jobs"]
 
-# `python` in a rule is the Python that runs Snakemake, unless the steps were given an environment of their own.
+# Steps are those of the code that planned them, wherever Snakemake was started. `python` in a rule is the Python that runs Snakemake,
+# unless the steps were given an environment of their own.
+PREFIX = (
+    f"export PYTHONPATH={shlex.quote(str(addresses.PACKAGE.parent))}" + "${{PYTHONPATH:+:$PYTHONPATH}}; "
+)  # Snakemake formats it
 if not workflow.deployment_settings.deployment_method:
-    shell.prefix(f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH; ")
+    PREFIX += f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH; "
+shell.prefix(PREFIX)
 
 
 wildcard_constraints:
@@ -145,6 +152,16 @@ def stale(view):
     where it shows what it should."""
     path = Path(view.path)
     return [NOW.name] if any(path.parent.glob(f"{path.stem}.*")) and not Path(view.marker).is_file() else []
+
+
+def reserve(dag):
+    """Before anything runs: hold the files of the store that a run makes, and the folder of its views if it makes any,
+    against other workflows. Raises InputError, naming the other."""
+    files = {file for job in dag.needrun_jobs() for file in job.output}
+    artifacts = {file for file in files if file.startswith(f"{STORE}/")}
+    running.reserve(artifacts)
+    if files - artifacts:
+        folders.take(RESULTS, workflow.configfiles)
 
 
 def not_made(dag):

@@ -13,7 +13,7 @@ for name in config["experiments"]:
             csv=view.path,
             made=touch(view.marker),
         log:
-            f"results/logs/runs_{name}.log",
+            f"{RESULTS}/logs/runs_{name}.log",
         localrule: True
         conda:
             "../envs/steps.yaml"
@@ -36,11 +36,11 @@ for name in config["tables"]:
             stale=stale(view),
         output:
             csv=view.path,
-            markdown=f"results/tables/{name}.md",
-            latex=f"results/tables/{name}.tex",
+            markdown=f"{RESULTS}/tables/{name}.md",
+            latex=f"{RESULTS}/tables/{name}.tex",
             made=touch(view.marker),
         log:
-            f"results/logs/{name}.log",
+            f"{RESULTS}/logs/{name}.log",
         localrule: True
         conda:
             "../envs/steps.yaml"
@@ -62,12 +62,12 @@ for name in config["figures"]:
             shown=[ancient(file) for file in view.files],
             stale=stale(view),
         output:
-            pdf=f"results/figures/{name}.pdf",
-            png=f"results/figures/{name}.png",
+            pdf=f"{RESULTS}/figures/{name}.pdf",
+            png=f"{RESULTS}/figures/{name}.png",
             csv=view.path,
             made=touch(view.marker),
         log:
-            f"results/logs/{name}.log",
+            f"{RESULTS}/logs/{name}.log",
         localrule: True
         conda:
             "../envs/steps.yaml"
@@ -92,15 +92,15 @@ rule claims:
         csv=CLAIMS.path,
         made=touch(CLAIMS.marker),
     log:
-        "results/logs/claims.log",
+        f"{RESULTS}/logs/claims.log",
     localrule: True
     conda:
         "../envs/steps.yaml"
     params:
         options=CLAIMS.stage.options(),
         older=CLAIMS.older,
-        runs=[view.path for view in CLAIMS.views if view.path.startswith("results/runs/")],
-        figures=[view.path for view in CLAIMS.views if view.path.startswith("results/figures/")],
+        runs=[view.path for view in CLAIMS.views if view.path.startswith(f"{RESULTS}/runs/")],
+        figures=[view.path for view in CLAIMS.views if view.path.startswith(f"{RESULTS}/figures/")],
     shell:
         "rm -f {params.older} && python -m amun_steps.views.claims --runs {params.runs} --figures {params.figures}"
         " {params.options} --output {output.csv} &> {log}"
@@ -113,14 +113,14 @@ rule report:
     input:
         # a model or a grid that is new has new scores, which are not ancient(), so these may be
         trained=[[ancient(file) for file in panels.files] for _, panels in TRAINING],
-        tables=expand("results/tables/{table}.md", table=config["tables"]),
-        figures=expand("results/figures/{figure}.png", figure=config["figures"]),
-        runs=expand("results/runs/{experiment}.csv", experiment=config["experiments"]),
-        claims="results/claims.csv",
+        tables=expand(f"{RESULTS}/tables/{{table}}.md", table=config["tables"]),
+        figures=expand(f"{RESULTS}/figures/{{figure}}.png", figure=config["figures"]),
+        runs=expand(f"{RESULTS}/runs/{{experiment}}.csv", experiment=config["experiments"]),
+        claims=f"{RESULTS}/claims.csv",
     output:
-        "results/report.html",
+        f"{RESULTS}/report.html",
     log:
-        "results/logs/report.log",
+        f"{RESULTS}/logs/report.log",
     localrule: True
     conda:
         "../envs/steps.yaml"
