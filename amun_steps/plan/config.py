@@ -147,7 +147,7 @@ def check(config: Mapping[str, Any]) -> None:
     for name, experiment in config["experiments"].items():
         at = f"experiments.{name}"
         _known(f"{at}.dataset", experiment["dataset"], config["datasets"])
-        network = {key: value for key, value in experiment["network"].items() if key != "name"}
+        network = {key: value for key, value in experiment["network"].items() if key not in ("name", "normalise")}
         _calls(f"{at}.network", "name", "models", experiment["network"]["name"], "build", network)
         _known(f"{at}.attack", experiment["attack"], config["attacks"])
         _known(f"{at}.unlearning", experiment["unlearning"], config["unlearning"])

@@ -7,6 +7,7 @@ the code that computes it and the stages that it builds on. The Snakefile turns 
 import functools
 import itertools
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import Any
 from amun_steps.datasets import Sizes
 from amun_steps.plan.config import ConfigError, check, method_needs, said_sizes
 from amun_steps.store.addresses import STORE, address, canonical, fingerprint
+from amun_steps.store.step import InputError
 
 ACCESS = ("with_remain", "without_remain")
 
@@ -154,12 +156,14 @@ def _fault(network: str) -> str:
     """What is wrong with a network (JSON) when two images go through it, without storage or arithmetic; or nothing."""
     import torch
 
-    from amun_steps.training.stack import build
+    from amun_steps.training.stack import skeleton
 
     wanted = json.loads(network)
     try:
         with torch.device("meta"):
-            logits = build(wanted)(torch.empty(2, *wanted["shape"]))
+            logits = skeleton(wanted).train()(torch.empty(2, *wanted["shape"]))
+    except InputError as error:
+        return str(error)
     except Exception as error:  # whatever a module raises
         return f"{type(error).__name__}: {error}".splitlines()[0]
     if tuple(logits.shape) == (2, wanted["classes"]):
@@ -185,7 +189,7 @@ def _plan_experiment(plan: Plan, name: str) -> None:
     )
     originals = plan.add(
         kind="originals",
-        name=network,
+        name=_called(experiment["network"]),
         parameters={"training": _training(plan, name, "originals"), "count": experiment["originals"]["count"]},
         code=["amun_steps.steps.train", network_code],
         builds_on={"dataset": dataset},
@@ -202,7 +206,7 @@ def _plan_experiment(plan: Plan, name: str) -> None:
     )
     references = plan.add(
         kind="references",
-        name=f"{network}-references",
+        name=f"{_called(experiment['network'])}-references",
         parameters={"training": _training(plan, name, "references")},
         code=["amun_steps.steps.train", network_code],
         builds_on={"dataset": dataset, "inclusion": inclusion},
@@ -219,6 +223,11 @@ def _plan_experiment(plan: Plan, name: str) -> None:
     plan.named |= {(name, stage.kind): stage for stage in (dataset, originals, signals)}
     for family in experiment["forget"]:
         _plan_family(plan, name, family)
+
+
+def _called(network: Mapping[str, Any]) -> str:
+    """What people call a network: by its own name in torchvision or timm, where it is one of theirs."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", str(network.get("model", network["name"])))[:64]
 
 
 def adversarial(plan: Plan, experiment: str, attack: str) -> Stage:
@@ -258,7 +267,7 @@ def _plan_family(plan: Plan, name: str, family: str) -> None:
     )
     retrained = plan.add(
         kind="retrained",
-        name=f"{network}-retrained",
+        name=f"{_called(experiment['network'])}-retrained",
         parameters={
             "training": _training(plan, name, "retrained"),
             "count": experiment["retrained"]["count"],
@@ -275,7 +284,7 @@ def _plan_family(plan: Plan, name: str, family: str) -> None:
         names = {
             "experiment": name,
             "dataset": experiment["dataset"],
-            "architecture": network,
+            "architecture": _called(experiment["network"]),
             "method": method,
             "access": access,
             "forget": family,
