@@ -19,6 +19,7 @@ import yaml
 
 from amun_steps.datasets import Sizes, share_of
 from amun_steps.store.addresses import PACKAGE, leaves, module_file
+from amun_steps.store.content import digest
 from amun_steps.store.step import InputError
 
 TYPES = {"Sequence": Sequence} | {
@@ -237,6 +238,14 @@ def said_sizes(source: str, parameters: Mapping[str, Any]) -> Sizes | None:
     if _function(module, "sizes") is None:  # not even imported, as that may take long
         return None
     return importlib.import_module(module).sizes(**parameters)
+
+
+def said_content(source: str, parameters: Mapping[str, Any]) -> str | None:
+    """SHA-256 of what is in the files of a data set that are somebody's own; None for one whose files are known."""
+    module = f"amun_steps.datasets.{source}"
+    if _function(module, "files") is None:
+        return None
+    return digest(importlib.import_module(module).files(**parameters))
 
 
 Known = Mapping[str, Sizes | None]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from amun_steps.datasets import Sizes
-from amun_steps.plan.config import ConfigError, check, method_needs, said_sizes
+from amun_steps.plan.config import ConfigError, check, method_needs, said_content, said_sizes
 from amun_steps.store.addresses import STORE, address, canonical, fingerprint
 from amun_steps.store.step import InputError
 
@@ -177,16 +177,7 @@ def _plan_experiment(plan: Plan, name: str) -> None:
     seed, network = config["seed"], experiment["network"]["name"]
     network_code = f"amun_steps.models.{network}"
 
-    source = dict(config["datasets"][experiment["dataset"]])
-    reader = source.pop("source")
-    elsewhere = {key: source.pop(key) for key in ("folder",) if key in source}
-    dataset = plan.add(
-        kind="dataset",
-        name=experiment["dataset"],
-        parameters={"source": reader, "parameters": source},
-        code=["amun_steps.steps.dataset", f"amun_steps.datasets.{reader}"],
-        elsewhere=elsewhere,
-    )
+    dataset = _dataset(plan, experiment["dataset"])
     originals = plan.add(
         kind="originals",
         name=_called(experiment["network"]),
@@ -223,6 +214,24 @@ def _plan_experiment(plan: Plan, name: str) -> None:
     plan.named |= {(name, stage.kind): stage for stage in (dataset, originals, signals)}
     for family in experiment["forget"]:
         _plan_family(plan, name, family)
+
+
+def _dataset(plan: Plan, name: str) -> Stage:
+    """The stage of a data set. Raises ConfigError for files of one's own that cannot be read."""
+    source = dict(plan.config["datasets"][name])
+    reader = source.pop("source")
+    elsewhere = {key: source.pop(key) for key in ("folder",) if key in source}
+    try:
+        content = said_content(reader, source | elsewhere)
+    except InputError as error:
+        raise ConfigError(f"datasets.{name}: {error}") from None
+    return plan.add(
+        kind="dataset",
+        name=name,
+        parameters={"source": reader, "parameters": source} | ({"content": content} if content else {}),
+        code=["amun_steps.steps.dataset", f"amun_steps.datasets.{reader}"],
+        elsewhere=elsewhere,
+    )
 
 
 def _called(network: Mapping[str, Any]) -> str:

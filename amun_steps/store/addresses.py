@@ -19,7 +19,9 @@ PACKAGE = Path(__file__).parent.parent
 STORE = Path("results/store")
 # These decide where results lie, how they are recorded and what is said meanwhile, never what they are, so no address
 # covers them.
-NOT_IN_ADDRESSES = frozenset(f"amun_steps.store.{name}" for name in ("addresses", "commands", "progress", "step"))
+NOT_IN_ADDRESSES = frozenset(
+    f"amun_steps.store.{name}" for name in ("addresses", "commands", "content", "progress", "step")
+)
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
