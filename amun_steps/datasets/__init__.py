@@ -1,7 +1,10 @@
-"""Data sets, one file each, found by their name in the config: a module has `read(**parameters)` -> images
-(N, channels, height, width) uint8, labels (N,) int from 0 and train (N,) bool. All parameters are keyword-only; one
-called `folder` is in no address. `read` raises InputError (of `amun_steps.store.step`) when the files are not what they
-should be, naming the one that is not.
+"""Data sets, one file each, found by their name in the config: a module has `read(**parameters)` -> images, labels and
+train, as in `Data`, which may follow them with names. All parameters are keyword-only; one called `folder` is in no
+address. `read` raises InputError (of `amun_steps.store.step`) when the files are not what they should be, naming the
+one that is not.
+
+A module whose files are anybody's has `files(**parameters) -> dict[str, Path]`: those that `read` reads, each by a name
+that does not depend on where they lie. Their names, sizes and bytes are then part of the address.
 
 A module may also have `sizes(**parameters) -> Sizes`: what `read` will give, without reading a file. Then a config that
 does not fit the data is refused before anything runs, and the plan need not read them. It raises InputError,
@@ -11,8 +14,24 @@ starts, so what takes long to import belongs into `read`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
 
 from amun_steps.store.step import InputError
+
+
+class Data(NamedTuple):
+    """What a reader gives: images (N, channels, height, width) uint8, labels (N,) int from 0 and train (N,) bool.
+
+    names: (N,) one for each sample, by which a person finds it, where samples have names. classes: the classes'.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    train: np.ndarray
+    names: Sequence[str] | None = None
+    classes: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)

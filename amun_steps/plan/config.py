@@ -126,7 +126,7 @@ def _check_experiment(name: str, config: Mapping[str, Any], sizes: Known) -> Non
 def _check_network(at: str, experiment: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     """Raise ConfigError for a network, found at the key `at`, whose module does not take its parameters, and for
     recipes of an experiment that are not there or that the network cannot be trained by."""
-    network = {key: value for key, value in experiment["network"].items() if key != "name"}
+    network = {key: value for key, value in experiment["network"].items() if key not in ("name", "normalise")}
     check_call(at, "name", "models", experiment["network"]["name"], "build", network)
     can_normalise = "batch_norm" in signature(f"amun_steps.models.{experiment['network']['name']}", "build")
     for role in ROLES:

@@ -1,15 +1,15 @@
-"""A config names things; this module says what stages they are.
+"""A config names things; `Experiment` says what stages they are.
 
-An `Experiment` describes the stages of one of a config's experiments, each by the method that is named like it: what
-parameters it has, what code computes it, what it builds on and in whose folder it lies. Rules turn stages into jobs.
+It describes the stages of one of a config's experiments, each by the method that is named like it: what parameters it
+has, what code computes it, what it builds on and in whose folder it lies. Rules turn stages into jobs.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from amun_steps.plan.config import can
-from amun_steps.plan.forget import family_of
+from amun_steps.plan.models import Models, recipe_of
 from amun_steps.plan.signatures import method_needs
 from amun_steps.plan.stage import Stage, stage
 
@@ -28,117 +28,9 @@ class Scored:
     scores: Stage
 
 
-class Experiment:
-    """The stages of an experiment of a config; they are put into `stages`, by slug, as they are asked for.
-
-    `family` is the name of a family of forget sets, `access` one of ACCESS.
-    """
-
-    def __init__(self, name: str, config: Mapping[str, Any], stages: dict[str, Stage]):
-        self.name, self.config, self.stages = name, config, stages
-        self.wanted = config["experiments"][name]
-        self.described: dict[tuple[str, ...], Stage] = {}
-        self.families = {family: family_of(config["forget"][family]) for family in self.wanted["forget"]}
-        self.seed = config["seed"]
-        self.network = self.wanted["network"]["name"]
-        self.network_code = f"amun_steps.models.{self.network}"
-
-    @stage
-    def dataset(self) -> Stage:
-        wanted = dict(self.config["datasets"][self.wanted["dataset"]])
-        source = wanted.pop("source")
-        elsewhere = {key: wanted.pop(key) for key in ("folder",) if key in wanted}
-        return Stage(
-            kind="dataset",
-            name=self.wanted["dataset"],
-            parameters={"source": source, "parameters": wanted},
-            code=["amun_steps.steps.dataset", f"amun_steps.datasets.{source}"],
-            elsewhere=elsewhere,
-        )
-
-    @stage
-    def originals(self) -> Stage:
-        return Stage(
-            kind="originals",
-            name=self.network,
-            parameters={"training": self._training("originals"), "count": self.wanted["originals"]["count"]},
-            code=["amun_steps.steps.train", self.network_code],
-            builds_on={"dataset": self.dataset()},
-            inside=self.dataset(),
-        )
-
-    @stage
-    def inclusion(self) -> Stage:
-        count = self.wanted["references"]["count"]
-        return Stage(
-            kind="inclusion",
-            name=f"inclusion{count}",
-            parameters={"references": count, "seed": self.seed},
-            code=["amun_steps.steps.subsets"],
-            builds_on={"dataset": self.dataset()},
-            inside=self.dataset(),
-        )
-
-    @stage
-    def references(self) -> Stage:
-        return Stage(
-            kind="references",
-            name=f"{self.network}-references",
-            parameters={"training": self._training("references")},
-            code=["amun_steps.steps.references", self.network_code],
-            builds_on={"dataset": self.dataset(), "inclusion": self.inclusion()},
-            inside=self.inclusion(),
-        )
-
-    @stage
-    def signals(self) -> Stage:
-        return Stage(
-            kind="signals",
-            name="signals",
-            parameters={"signal": {key: value for key, value in self.config["rmia"].items() if key != "gamma"}},
-            code=["amun_steps.steps.signals", self.network_code],
-            builds_on={"dataset": self.dataset(), "inclusion": self.inclusion(), "references": self.references()},
-            inside=self.references(),
-        )
-
-    @stage
-    def adversarial(self, attack: str) -> Stage:
-        """Algorithm 1 with an attack of the config, for the originals."""
-        wanted = self.config["attacks"][attack]
-        return Stage(
-            kind="adversarial",
-            name=attack,
-            parameters={"attack": wanted, "seed": self.seed},
-            code=["amun_steps.steps.adversarial", f"amun_steps.attacks.{wanted['algorithm']}", self.network_code],
-            builds_on={"dataset": self.dataset(), "originals": self.originals()},
-            inside=self.originals(),
-        )
-
-    @stage
-    def forget(self, family: str) -> Stage:
-        how = self.families[family]
-        return Stage(
-            kind="forget",
-            name=family,
-            parameters=how.parameters | {"name": family, "seed": self.seed},
-            code=["amun_steps.steps.forget"],
-            builds_on={"dataset": self.dataset(), **({"signals": self.signals()} if how.step == "memorised" else {})},
-            inside=self.dataset(),
-            elsewhere=how.elsewhere,
-            step=how.step,
-        )
-
-    @stage
-    def retrained(self, family: str) -> Stage:
-        count = self.wanted["retrained"]["count"]
-        return Stage(
-            kind="retrained",
-            name=f"{self.network}-retrained",
-            parameters={"training": self._training("retrained"), "count": count, "forget_name": family},
-            code=["amun_steps.steps.train", self.network_code],
-            builds_on={"dataset": self.dataset(), "forget": self.forget(family)},
-            inside=self.forget(family),
-        )
+class Experiment(Models):
+    """All stages of an experiment of a config. `family` is the name of a family of forget sets, `access` one of
+    ACCESS."""
 
     def methods(self, access: str) -> Iterator[str]:
         """The names of the methods that can do with this access."""
@@ -187,7 +79,7 @@ class Experiment:
         names = {
             "experiment": self.name,
             "dataset": self.wanted["dataset"],
-            "architecture": self.network,
+            "architecture": self.called,
             "method": method,
             "access": access,
             "forget": family,
@@ -245,7 +137,7 @@ class Experiment:
         return Stage(
             kind="finetuned",
             name=f"finetuned-{family}",
-            parameters={"forget_name": family, **_recipe(self.config["training"][recipe]), "seed": self.seed},
+            parameters={"forget_name": family, **recipe_of(self.config["training"][recipe]), "seed": self.seed},
             code=["amun_steps.steps.finetune", self.network_code],
             builds_on={**found.builds_on, "forget": self.forget(family), "adversarial": found},
             inside=found,
@@ -284,16 +176,3 @@ class Experiment:
         """The parameters of RMIA; where half of the references chose the family, the others judge."""
         half = {"judges": "half"} if family and self.families[family].step == "memorised" else {}
         return {**self.signals().parameters, "gamma": self.config["rmia"]["gamma"], **half}
-
-    def _training(self, role: str) -> dict[str, Any]:
-        """The `training` parameter of `amun_steps.steps.train` for the models of one role."""
-        recipe = self.config["training"][self.wanted[role]["training"]]
-        return {"network": self.wanted["network"], **_recipe(recipe), "seed": self.seed}
-
-
-def _recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe of the config as its parts: `recipe`, `schedule` and, for robust models, `trades` or `clipping`."""
-    recipe = dict(recipe)
-    schedule = {key: recipe.pop(key) for key in ("learning_rate", "step", "factor")}
-    robust = {key: recipe.pop(key) for key in ("trades", "clipping") if key in recipe}
-    return {"recipe": recipe, "schedule": schedule, **robust}

@@ -10,6 +10,7 @@ from amun_steps.plan.plan import Plan
 from amun_steps.plan.signatures import said_sizes
 from amun_steps.plan.stage import Stage
 from amun_steps.store.addresses import canonical
+from amun_steps.store.step import InputError
 
 
 def known_sizes(dataset: Stage) -> Sizes | None:
@@ -51,12 +52,14 @@ def _fault(network: str) -> str:
     """What is wrong with a network (JSON) when two images go through it, without storage or arithmetic; or nothing."""
     import torch
 
-    from amun_steps.training.stack import build
+    from amun_steps.training.stack import skeleton
 
     wanted = json.loads(network)
     try:
         with torch.device("meta"):
-            logits = build(wanted)(torch.empty(2, *wanted["shape"]))
+            logits = skeleton(wanted).train()(torch.empty(2, *wanted["shape"]))
+    except InputError as error:
+        return str(error)
     except Exception as error:  # whatever a module raises
         return f"{type(error).__name__}: {error}".splitlines()[0]
     if tuple(logits.shape) == (2, wanted["classes"]):

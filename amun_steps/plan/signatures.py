@@ -13,6 +13,7 @@ import pydantic
 from amun_steps.datasets import Sizes
 from amun_steps.plan.messages import ConfigError, hint, known, names, shown
 from amun_steps.store.addresses import PACKAGE, module_file
+from amun_steps.store.content import digest
 from amun_steps.store.plugins import PLUGINS
 
 TYPES = {"Sequence": Sequence} | {
@@ -74,6 +75,14 @@ def said_sizes(source: str, parameters: Mapping[str, Any]) -> Sizes | None:
     if find_function(module, "sizes") is None:  # not even imported, as that may take long
         return None
     return importlib.import_module(module).sizes(**parameters)
+
+
+def said_content(source: str, parameters: Mapping[str, Any]) -> str | None:
+    """SHA-256 of what is in the files of a data set that are somebody's own; None for one whose files are known."""
+    module = f"amun_steps.datasets.{source}"
+    if find_function(module, "files") is None:
+        return None
+    return digest(importlib.import_module(module).files(**parameters))
 
 
 @functools.cache

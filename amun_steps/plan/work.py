@@ -168,6 +168,5 @@ def _passes(method: str, hyperparameters: str, remain: bool) -> list[int]:
 @functools.cache
 def _model_bytes(network: str) -> int:
     """The bytes of one model's parameters and buffers."""
-    with torch.device("meta"):
-        module = stacks.build(json.loads(network))
+    module = stacks.skeleton(json.loads(network))
     return sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers()))

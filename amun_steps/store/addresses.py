@@ -21,7 +21,7 @@ PACKAGE = Path(__file__).parent.parent
 STORE = Path("results/store")
 # These decide where results lie, how they are recorded and what is said meanwhile, never what they are, so no address
 # covers them.
-_KEEPING = ("addresses", "commands", "options", "plugins", "progress", "receipts", "step")
+_KEEPING = ("addresses", "commands", "content", "options", "plugins", "progress", "receipts", "step")
 NOT_IN_ADDRESSES = frozenset(f"amun_steps.store.{name}" for name in _KEEPING)
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 

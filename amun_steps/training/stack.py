@@ -23,12 +23,16 @@ from amun_steps.store.addresses import canonical
 from amun_steps.store.seeds import seed_globally
 from amun_steps.store.step import InputError
 
+# Attention's fast path in evaluation mode has no derivative under vmap.
+torch.backends.mha.set_fastpath_enabled(False)
+
 
 @dataclass
 class Stack:
     """`size` models of one network.
 
-    network: name and parameters of a module of `amun_steps.models`, plus the images' `shape` and `classes`.
+    network: name and parameters of a module of `amun_steps.models`, plus the images' `shape` and `classes`, and perhaps
+    `normalise`: the `mean` and `std` of each channel, which images are normalised by before they reach the module.
     weights: (models, parameters) all parameters of each model, flat, in the order of `named_parameters`.
     buffers: name -> (models, ...) running statistics of batch normalisation.
     """
@@ -38,7 +42,7 @@ class Stack:
     buffers: dict[str, Tensor]
 
     def __post_init__(self):
-        self.module = _skeleton(self.network)
+        self.module = skeleton(self.network)
         self._named = [(name, tuple(p.shape), p.numel()) for name, p in self.module.named_parameters()]
 
     @property
@@ -48,8 +52,8 @@ class Stack:
     @cached_property
     def random(self) -> bool:
         """Whether the network draws random numbers while it is trained, as dropout does."""
-        with _Draws() as draws:
-            self.module.train()(torch.empty(2, *self.network["shape"], device="meta"))
+        with _Draws() as draws, torch.device("meta"):
+            self.module.train()(torch.empty(2, *self.network["shape"]))
         return draws.found
 
     def __getitem__(self, models: slice | Sequence[int]) -> "Stack":
@@ -72,6 +76,7 @@ class Stack:
         statistics; the running ones are updated in place. compiled: by torch.compile, which takes a minute at first.
         """
         self.module.train(train)
+        images = _normalised(images, self.network.get("normalise"))
         parameters = self.parameters(self.weights if weights is None else weights)
         return (_compiled() if compiled else _forward)(self.module, parameters, self.buffers, images)
 
@@ -107,15 +112,47 @@ def _compiled() -> Callable[..., Tensor]:
     return torch.compile(_forward)  # takes seconds, which only those wait for who want it
 
 
-def _skeleton(network: dict[str, Any]) -> nn.Module:
-    """The network's structure without storage; its tensors come with each call."""
-    with torch.device("meta"):
-        return build(network)
+def _normalised(images: Tensor, normalise: dict[str, list[float]] | None) -> Tensor:
+    """(..., channels, height, width) images, less the mean of their channel and divided by its standard deviation."""
+    if normalise is None:
+        return images
+    mean, std = (_channels(tuple(normalise[key]), images.dtype, images.device) for key in ("mean", "std"))
+    return (images - mean) / std
+
+
+@cache
+def _channels(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(channels, 1, 1) a value for each channel; kept, since what is copied to a device waits for it."""
+    return torch.tensor(values, dtype=dtype, device=device)[:, None, None]
+
+
+def skeleton(network: dict[str, Any]) -> nn.Module:
+    """The network's structure without storage; its tensors come with each call. Networks that are equal share it."""
+    return _skeleton(canonical(network))
+
+
+@cache
+def _skeleton(network: str) -> nn.Module:
+    wanted = json.loads(network)
+    try:
+        with torch.device("meta"):
+            return build(wanted)
+    except NotImplementedError:  # one that computes with tensors while it is built, such as torchvision's RegNet
+        with torch.random.fork_rng(devices=[]):
+            return build(wanted).to("meta")
 
 
 def build(network: dict[str, Any]) -> nn.Module:
-    """A freshly initialised module of `network`: its `name` is a module of `amun_steps.models`."""
+    """A freshly initialised module of `network`, for normalised images: its `name` is a module of `amun_steps.models`.
+
+    Raises InputError for a `normalise` that is not for each channel.
+    """
     parameters = dict(network)
+    for key, values in parameters.pop("normalise", {}).items():
+        if len(values) != network["shape"][0]:
+            raise InputError(
+                f"normalise.{key}: found {len(values)} numbers, expected {network['shape'][0]}: one for each channel"
+            )
     return importlib.import_module(f"amun_steps.models.{parameters.pop('name')}").build(**parameters)
 
 
@@ -166,7 +203,7 @@ def load(paths: Sequence[Path], device: torch.device) -> Stack:
         if "network" not in metadata:
             raise InputError(f"{path}: no stack of models: its metadata lack 'network'")
         network = json.loads(metadata["network"])
-        module = _skeleton(network)
+        module = skeleton(network)
         weights = torch.cat([tensors[n].flatten(1) for n, _ in module.named_parameters()], dim=1)
         buffers = {n: tensors[n].to(device) for n, _ in module.named_buffers()}
         stacks.append(Stack(network, weights.to(device), buffers))
