@@ -30,6 +30,8 @@ def app() -> cyclopts.App:
         store.command(f"amun_steps.store.commands:{name}", name=name)
     store.command("amun_steps.plan.gc:gc", name="gc")
     store.command("amun_steps.plan.adopt:adopt", name="adopt")
+    store.command("amun_steps.plan.pack:pack", name="pack")
+    store.command("amun_steps.store.unpack:unpack", name="unpack")
     amun.command(store)
     return amun
 

@@ -52,9 +52,9 @@ def start(where: Path, *arguments: str, stdout=subprocess.PIPE) -> subprocess.Po
     )
 
 
-def planned(where: Path) -> dict[str, int]:
-    """How many jobs of each rule Snakemake would run."""
-    output = snakemake(where, "--dry-run", "--cores", "1", "--quiet", "rules")
+def planned(where: Path, *targets: str) -> dict[str, int]:
+    """How many jobs of each rule Snakemake would run, for these files or for all."""
+    output = snakemake(where, "--dry-run", "--cores", "1", "--quiet", "rules", "--", *targets)
     if "Nothing to be done" in output:
         return {}
     table = re.search(r"^job +count\n[- ]+\n(.*?)^total", output, re.MULTILINE | re.DOTALL)

@@ -24,7 +24,8 @@ def check_there(store: Path) -> None:
 
 
 def _is_receipt(path: Path) -> bool:
-    return path.name.endswith(RECEIPT) and path.with_name(path.name.removesuffix(RECEIPT)).is_file()
+    """By its two suffixes: also where the artifact was deleted."""
+    return path.suffix == RECEIPT and bool(Path(path.stem).suffix)
 
 
 def ls(store: Path = STORE) -> None:
@@ -62,7 +63,15 @@ def _tell(path: Path, depth: int, told: set[Path]) -> None:
         why = f"this code made the same bytes of {proof}" if proof else "the same code made it from the same bytes"
         print(f"{indent}  taken over from {adopted['from']}: {why}")
     for source in receipt["inputs"]:
-        _tell(Path(source["path"]), depth + 1, told)
+        if read_receipt(Path(source["path"])):
+            _tell(Path(source["path"]), depth + 1, told)
+        else:
+            print(f"{indent}  {source['path']}\n{indent}    (not here; SHA-256 {source['sha256']})")
+
+
+def _place(path: str, store: Path) -> Path:
+    """Where a file that a receipt names lies, if it is one of a store."""
+    return store / Path(path).relative_to(STORE) if Path(path).is_relative_to(STORE) else Path(path)
 
 
 def diff(a: Path, b: Path) -> None:
@@ -74,7 +83,8 @@ def diff(a: Path, b: Path) -> None:
 
 
 def verify(store: Path = STORE) -> None:
-    """Check the bytes of every artifact against its receipt; exits with 1 and names those that differ or have none."""
+    """Check the bytes of every artifact against its receipt; exits with 1 and names those that differ or have none, and
+    those that were made from other bytes than what lies at their inputs' places now, such as another data set."""
     found, bad = artifacts(store), []
     for path in found:
         receipt = read_receipt(path)
@@ -82,6 +92,11 @@ def verify(store: Path = STORE) -> None:
             bad.append(f"{path}: has no receipt")
         elif sha256(path) != receipt["sha256"]:
             bad.append(f"{path}: its bytes are not those that its step wrote; delete it, and it is made again")
+        for source in receipt["inputs"] if receipt else ():
+            place = _place(source["path"], store)
+            now = place.is_file() and read_receipt(place)
+            if now and source["sha256"] not in (None, now["sha256"]):
+                bad.append(f"{path}: was made from another {place}: that one had the SHA-256 {source['sha256']}")
     print("\n".join([*bad, f"{len(found)} artifacts, {len(bad)} of them bad"]))
     if bad:
         raise SystemExit(1)
