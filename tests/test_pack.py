@@ -336,13 +336,14 @@ def test_it_is_said_when_the_code_here_gives_other_addresses(packed, tmp_path):
 
 def test_what_is_not_made_yet_is_named(tmp_path):
     where = clone(tmp_path)
-    pack = ("pack", CONFIG, "--for", "scoring", "--to", "pack.tar")
-    assert "found no such folder" in store(where, *pack)[1]
-    snakemake(where, "--cores", "1", "--until", "dataset")
-    code, output = store(where, *pack)
+    code, output = store(where, "pack", CONFIG, "--for", "scoring", "--to", "pack.tar")
     assert code == 1
     assert "signals.h5 and " in output
     assert "are not made yet; run `snakemake --cores all --configfile tests/tiny.yaml` first" in output
+    snakemake(where, "--cores", "1", "--until", "dataset")
     code, output = store(where, "pack", CONFIG, "--to", "pack.tar")
     assert code == 0, output
     assert "Not in it, since not made yet: 1 originals, " in output
+    code, output = store(where, "pack", CONFIG, "--to", "pack.tar")
+    assert code == 1
+    assert "pack.tar: is there already; give another name, or delete it" in output

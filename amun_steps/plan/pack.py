@@ -2,7 +2,7 @@
 
 import subprocess
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -34,23 +34,16 @@ def pack(config: Path, *, to: Path, purpose: Purpose = None) -> None:
     its receipt says, and for a file `to` that is there.
     """
     plan = load_file(config)
-    lying: dict[Path, list[Path]] = defaultdict(list)
-    for path in artifacts(STORE):
-        lying[path.parent].append(path)
     if purpose:
         _check_made(config, plan)
-        wanted = {stage: [stage.folder / name for name in _for_scoring(stage)] for stage in plan.stages.values()}
-        found = {stage: [path for path in paths if path in lying[stage.folder]] for stage, paths in wanted.items()}
-        missing = Counter(stage.kind for stage, paths in wanted.items() if paths and not found[stage])
-    else:
-        found = {stage: lying[stage.folder] for stage in plan.stages.values()}
-        missing = Counter(stage.kind for stage, paths in found.items() if not paths)
+    found = _found(plan, purpose)
     files = {path.as_posix(): _packed(path, stage) for stage, paths in found.items() for path in paths}
     if not files:
         raise InputError(
-            f"{config}: not made yet: anything of it; run `snakemake --cores all --configfile {config}` first"
+            f"{config}: nothing of it is made yet; run `snakemake --cores all --configfile {config}` first"
         )
     print(f"{to}: packs {len(files)} files, {sum(file.bytes for file in files.values()):,} bytes", flush=True)
+    missing = Counter(stage.kind for stage, paths in found.items() if not paths)
     if missing:
         print(f"Not in it, since not made yet: {', '.join(f'{n} {kind}' for kind, n in missing.items())}", flush=True)
     manifest = Manifest(
@@ -61,11 +54,22 @@ def pack(config: Path, *, to: Path, purpose: Purpose = None) -> None:
         config=dict(plan.config),
         commit=_commit(),
         made_with=_made_with(files),
-        stages=_stages(plan, [stage for stage, paths in found.items() if paths]),
+        stages=_stages(plan, {stage for stage, paths in found.items() if paths}),
         files=files,
     )
     write_pack(to, manifest)
     print(f"Unpack it in the root of another clone: amun store unpack {to.name}")
+
+
+def _found(plan: Plan, purpose: Purpose) -> dict[Stage, list[Path]]:
+    """What the store has of the stages of which there is something to pack; nothing of those that are not made yet."""
+    lying: dict[Path, list[Path]] = defaultdict(list)
+    for path in artifacts(STORE):
+        lying[path.parent].append(path)
+    if purpose is None:
+        return {stage: lying[stage.folder] for stage in plan.stages.values()}
+    wanted = {stage: _for_scoring(stage) for stage in plan.stages.values()}
+    return {s: [path for path in lying[s.folder] if path.name in names] for s, names in wanted.items() if names}
 
 
 def _check_made(config: Path, plan: Plan) -> None:
@@ -76,8 +80,9 @@ def _check_made(config: Path, plan: Plan) -> None:
         for e in plan.experiments.values()
     }
     begun = [experiment for experiment, (signals, *_) in files.items() if signals.is_file()]
-    for experiment in files.keys() - begun:
-        print(f"Not for {experiment.name}: its signals are not made yet")
+    for experiment in files:
+        if begun and experiment not in begun:
+            print(f"Not for {experiment.name}: its signals are not made yet")
     missing = [path for experiment in begun or files for path in files[experiment] if not path.is_file()]
     if missing:
         raise InputError(
@@ -96,8 +101,8 @@ def _judging(experiment: Experiment) -> list[Stage]:
 def _for_scoring(stage: Stage) -> list[str]:
     """The names of a stage's files that are packed for scoring.
 
-    Not the data set: its images are not ours to hand on, and every clone makes the same file of them. Not the
-    adversarial sets, the largest files of all: the attack searches for them again, and only if a method needs them.
+    Not the data set: its images are not ours to hand on, and every clone has a copy to make it of. Not the adversarial
+    sets, the largest files of all: the attack searches for them again, and only if a method needs them.
     """
     match stage.kind:
         case "inclusion" | "forget" | "signals":
@@ -124,7 +129,7 @@ def _packed(path: Path, stage: Stage) -> PackedFile:
     return PackedFile(stage.slug, receipt["sha256"], path.stat().st_size, sha256(path.with_name(path.name + RECEIPT)))
 
 
-def _stages(plan: Plan, packed: Iterable[Stage]) -> dict[str, PackedStage]:
+def _stages(plan: Plan, packed: Set[Stage]) -> dict[str, PackedStage]:
     """The packed stages and all that they build on, each after what it builds on."""
     wanted = set(packed)
     for stage in reversed(plan.stages.values()):
