@@ -18,7 +18,10 @@ rule dataset:
 
 rule forget:
     input:
-        dataset=stored("{dataset}/dataset.h5"),
+        unless_there(
+            "{dataset}/{forget}/forget.h5",
+            dataset="{dataset}/dataset.h5",
+        ),
     output:
         f"{STORE}/{{dataset}}/{{forget}}/forget.h5",
     log:
@@ -35,7 +38,10 @@ rule forget:
 
 rule inclusion:
     input:
-        dataset=stored("{dataset}/dataset.h5"),
+        unless_there(
+            "{dataset}/{inclusion}/inclusion.h5",
+            dataset="{dataset}/dataset.h5",
+        ),
     output:
         f"{STORE}/{{dataset}}/{{inclusion}}/inclusion.h5",
     log:

@@ -3,7 +3,11 @@
 
 rule originals:
     input:
-        dataset=stored("{dataset}/dataset.h5"),
+        unless_there(
+            "{dataset}/{originals}/originals.safetensors",
+            "{dataset}/{originals}/originals.h5",
+            dataset="{dataset}/dataset.h5",
+        ),
     output:
         models=f"{STORE}/{{dataset}}/{{originals}}/originals.safetensors",
         outputs=f"{STORE}/{{dataset}}/{{originals}}/originals.h5",
@@ -22,8 +26,11 @@ rule originals:
 
 rule retrained:
     input:
-        dataset=stored("{dataset}/dataset.h5"),
-        forget=stored("{dataset}/{forget}/forget.h5"),
+        unless_there(
+            "{dataset}/{forget}/{retrained}/set{set}.h5",
+            dataset="{dataset}/dataset.h5",
+            forget="{dataset}/{forget}/forget.h5",
+        ),
     output:
         models=f"{STORE}/{{dataset}}/{{forget}}/{{retrained}}/set{{set}}.safetensors",
         outputs=f"{STORE}/{{dataset}}/{{forget}}/{{retrained}}/set{{set}}.h5",
@@ -71,8 +78,11 @@ for count, first in reference_jobs():
 
 rule signals:
     input:
-        dataset=stored("{dataset}/dataset.h5"),
-        models=reference_models,
+        unless_there(
+            "{dataset}/{inclusion}/{references}/{signals}/signals.h5",
+            dataset="{dataset}/dataset.h5",
+            models=reference_models,
+        ),
     output:
         f"{STORE}/{{dataset}}/{{inclusion}}/{{references}}/{{signals}}/signals.h5",
     log:
