@@ -293,9 +293,10 @@ def test_a_method_is_tuned_run_and_judged_elsewhere_without_references(finished,
     assert {name: before[name] for name in views(where)} == views(where)
     assert {"table1.csv", "table1.md", "table1.tex", "digits.csv"} <= views(where).keys()
 
-    edit(where / CONFIG, "  ft: {}\n", "  ft: {}\n  amun: {}\n")
-    edit(where / CONFIG, "    methods: [ft, amun_salun]\n    attack", "    methods: [ft, amun_salun, amun]\n    attack")
-    edit(where / CONFIG, "    methods: [ft, amun_salun]\n    access", "    methods: [ft, amun_salun, amun]\n    access")
+    edit(where / CONFIG, "  ft: {}\n", "  ft: {}\n  amun: {grid: {include_forget: [true]}}\n")
+    for head, tail in (("unlearning: finetune\n    ", ""), ("", "\n    access: [with_remain]")):
+        methods = f"{head}methods: [ft, amun_salun{{}}]{tail}\n"
+        edit(where / CONFIG, methods.format(""), methods.format(", amun"))
     own = {"dataset": 1, "adversarial": 2, "tune": 2, "choose": 1, "unlearn": 1, "score": 1, "table_table1": 1}
     assert planned(where, TABLES[0]) == own
     snakemake(where, "--cores", "2", "--", TABLES[0])
