@@ -156,6 +156,7 @@ CHANGES = {
     "no manifest": lambda content: content[1:],
     "no JSON": lambda content: [(content[0][0], b"{"), *content[1:]],
     "deep JSON": lambda content: [(content[0][0], b"[" * 100_000), *content[1:]],
+    "another size": lambda content: [(content[0][0], content[0][1].replace(b": 3000", b": 1")), *content[1:]],
     "another format": lambda content: [(content[0][0], content[0][1].replace(b"pack 1", b"pack 2")), *content[1:]],
 }
 
@@ -310,8 +311,7 @@ def test_a_method_is_tuned_run_and_judged_elsewhere_without_references(finished,
 
     receipt = where / "results" / "store" / f"{dataset}.json"  # as if the images here were others
     receipt.write_text(receipt.read_text().replace(steps.read_receipt(receipt.with_suffix(""))["sha256"], "0" * 64))
-    code, output = store(where, "verify")
-    assert code == 0, output
+    _, output = store(where, "verify")
     assert re.search(
         rf"^results/store/{dataset}: \d+ artifacts were made from one of other bytes: ", output, re.MULTILINE
     )
