@@ -36,6 +36,8 @@ def app() -> cyclopts.App:
         _add(store, "amun_steps.store.commands", name)
     _add(store, "amun_steps.plan.gc", "gc")
     _add(store, "amun_steps.plan.adopt", "adopt")
+    _add(store, "amun_steps.plan.pack", "pack")
+    _add(store, "amun_steps.store.unpack", "unpack")
     amun.command(store)
     return amun
 

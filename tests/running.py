@@ -53,7 +53,7 @@ def start(where: Path, *arguments: str, stdout=subprocess.PIPE) -> subprocess.Po
 
 
 def planned(where: Path, *targets: str) -> dict[str, int]:
-    """How many jobs of each rule Snakemake would run."""
+    """How many jobs of each rule Snakemake would run, for these files or for all."""
     output = snakemake(where, "--dry-run", "--cores", "1", "--quiet", "rules", "--", *targets)
     if "Nothing to be done" in output:
         return {}

@@ -13,7 +13,7 @@ from amun_steps.steps import adversarial, continuous, train, unlearn
 from amun_steps.store import options
 from amun_steps.store import step as steps
 
-STORE = ("ls", "why", "diff", "verify", "gc", "adopt")
+STORE = ("ls", "why", "diff", "verify", "gc", "adopt", "pack", "unpack")
 
 
 def said(capsys) -> str:

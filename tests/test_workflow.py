@@ -107,6 +107,23 @@ def test_one_method_s_loss_runs_that_method_its_scores_and_the_views(copy):
     }  # fmt: skip
 
 
+def test_a_file_that_is_missing_is_made_for_what_needs_it_and_nothing_else_runs_with_it(copy):
+    """Every job reads the data set, and the methods that stay read the adversarial sets."""
+    store = copy / "results" / "store"
+    for path in (*store.rglob("dataset.h5"), *store.rglob("original[01].h5"), *store.rglob("reference*.safetensors")):
+        path.unlink()
+    assert planned(copy) == {}
+    edit(copy / CONFIG, "amun_salun: {grid: {include_forget: [true]", "amun_salun: {grid: {include_forget: [false]")
+    assert planned(copy) == {
+        "dataset": 1, "adversarial": 2, "tune": 4, "choose": 2, "unlearn": 2, "score": 2, "continuous": 4,
+        "runs_digits": 1, "table_table1": 1, "figure_fig2": 1, "figure_fig4": 1, "figure_fig5": 1,
+        "claims": 1, "all": 1,
+    }  # fmt: skip
+    model = next(store.rglob("set0.safetensors"))
+    model.unlink()
+    assert planned(copy, model.relative_to(copy).as_posix()) == {"dataset": 1, "retrained": 1}
+
+
 def test_a_method_s_code_runs_the_methods_that_are_built_on_it(copy):
     edit(copy / "amun_steps" / "methods" / "amun.py", "if include_forget:", "if not include_forget:")
     assert planned(copy) == {

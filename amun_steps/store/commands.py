@@ -2,6 +2,7 @@
 
 import functools
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,15 @@ def _tell(path: Path, depth: int, told: set[Path]) -> None:
         why = f"this code made the same bytes of {proof}" if proof else "the same code made it from the same bytes"
         print(f"{indent}  taken over from {adopted['from']}: {why}")
     for source in receipt["inputs"]:
-        _tell(Path(source["path"]), depth + 1, told)
+        if read_receipt(Path(source["path"])):
+            _tell(Path(source["path"]), depth + 1, told)
+        else:
+            print(f"{indent}  {source['path']}\n{indent}    (not here; SHA-256 {source['sha256']})")
+
+
+def _place(path: str, store: Path) -> Path:
+    """Where a file that a receipt names lies, if it is one of a store."""
+    return store / Path(path).relative_to(STORE) if Path(path).is_relative_to(STORE) else Path(path)
 
 
 def diff(a: Path, b: Path) -> None:
@@ -90,19 +99,30 @@ def verify(store: Path = STORE) -> None:
     """Check the bytes of every artifact against its receipt; exits with 1 and names those that differ or have none, and
     those that a listing has and that are missing.
 
+    Also says which ones others were made from with other bytes, such as a data set that was made anew.
+
     amun store verify
     amun store verify --store /archive/results/store
     """
-    found, bad, digest = artifacts(store), {}, functools.cache(sha256)
+    found, bad, other, digest = artifacts(store), {}, Counter(), functools.cache(sha256)
     for path in found:
         receipt = read_receipt(path)
         if receipt is None:
             bad[path] = f"{path}: has no receipt"
         elif digest(path) != receipt["sha256"]:
             bad[path] = f"{path}: its bytes are not those that its step wrote; delete it, and it is made again"
+        for source in receipt["inputs"] if receipt else ():
+            place = _place(source["path"], store)
+            now = place.is_file() and read_receipt(place)
+            other[place] += bool(now) and source["sha256"] not in (None, now["sha256"])
     for path in found:
         if path.suffix == LISTING and path not in bad:
             bad.update(faults(path, digest))
+    for place, count in sorted((+other).items()):
+        print(
+            f"{place}: {count} artifacts were made from one of other bytes: of other content, or written by other"
+            " versions of the packages; compare those in its receipt with theirs"
+        )
     print("\n".join([*bad.values(), f"{len(found)} artifacts, {len(bad)} of them bad or missing"]))
     if bad:
         raise SystemExit(1)

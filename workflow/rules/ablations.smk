@@ -3,7 +3,10 @@
 
 rule requests:
     input:
-        dataset=stored("{dataset}/dataset.h5"),
+        unless_there(
+            "{dataset}/{requests}/requests.h5",
+            dataset="{dataset}/dataset.h5",
+        ),
     output:
         f"{STORE}/{{dataset}}/{{requests}}/requests.h5",
     log:
@@ -20,12 +23,15 @@ rule requests:
 
 rule continuous:
     input:
-        dataset=stored("{dataset}/dataset.h5"),
-        originals=stored("{dataset}/{originals}/originals.safetensors"),
-        requests=of("continuous", "requests", "requests.h5"),
-        adversarial=adversarial_sets("continuous"),
-        tuned=stored("{dataset}/{originals}/{tuned}/best.json"),
-        signals=of("continuous", "signals", "signals.h5"),
+        unless_there(
+            "{dataset}/{originals}/{tuned}/{continuous}/requests.csv",
+            dataset="{dataset}/dataset.h5",
+            originals="{dataset}/{originals}/originals.safetensors",
+            requests=of("continuous", "requests", "requests.h5"),
+            adversarial=adversarial_sets("continuous"),
+            tuned="{dataset}/{originals}/{tuned}/best.json",
+            signals=of("continuous", "signals", "signals.h5"),
+        ),
     output:
         f"{STORE}/{{dataset}}/{{originals}}/{{tuned}}/{{continuous}}/requests.csv",
     log:
@@ -44,10 +50,13 @@ rule continuous:
 
 rule finetuned:
     input:
-        dataset=stored("{dataset}/dataset.h5"),
-        originals=stored("{dataset}/{originals}/originals.safetensors"),
-        forget=of("finetuned", "forget", "forget.h5"),
-        adversarial=adversarial_sets("finetuned"),
+        unless_there(
+            "{dataset}/{originals}/{adversarial}/{finetuned}/finetuned.csv",
+            dataset="{dataset}/dataset.h5",
+            originals="{dataset}/{originals}/originals.safetensors",
+            forget=of("finetuned", "forget", "forget.h5"),
+            adversarial=adversarial_sets("finetuned"),
+        ),
     output:
         f"{STORE}/{{dataset}}/{{originals}}/{{adversarial}}/{{finetuned}}/finetuned.csv",
     log:

@@ -3,8 +3,11 @@
 
 rule adversarial:
     input:
-        dataset=stored("{dataset}/dataset.h5"),
-        originals=stored("{dataset}/{originals}/originals.safetensors"),
+        unless_there(
+            "{dataset}/{originals}/{adversarial}/original{original}.h5",
+            dataset="{dataset}/dataset.h5",
+            originals="{dataset}/{originals}/originals.safetensors",
+        ),
     output:
         f"{STORE}/{{dataset}}/{{originals}}/{{adversarial}}/original{{original}}.h5",
     log:

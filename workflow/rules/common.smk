@@ -57,9 +57,32 @@ wildcard_constraints:
     },
 
 
-def stored(path):
-    """A file of the store as input: its address says what it is, so its time stamp must not count."""
-    return ancient(f"{STORE}/{path}")
+def asked(path):
+    """Whether jobs are forced, or a file beside `path` is asked for by name: then nothing is passed over."""
+    settings = workflow.dag_settings
+    forced = settings.forceall or settings.forcetargets or settings.forcerun
+    return forced or path.parent in {Path(target).parent for target in settings.targets}
+
+
+def unless_there(*made, **inputs):
+    """The inputs, by name, of a rule that makes the files `made`, which others read; none for a job whose files are
+    there: what is there is valid, and needs nothing.
+
+    A missing file that some job needs, such as the data set of results from another clone, is made. Snakemake then runs
+    all other jobs that take it as well, whether their results are there or not: also ancient() files have to exist.
+    """
+
+    def files(wildcards):
+        known = dict(wildcards.items())
+        paths = [Path(f"{STORE}/{name.format(**known)}") for name in made]
+        if all(path.is_file() for path in paths) and not asked(paths[0]):
+            return {}
+        return {
+            name: wanted(wildcards) if callable(wanted) else ancient(f"{STORE}/{wanted.format(**known)}")
+            for name, wanted in inputs.items()
+        }
+
+    return unpack(files)
 
 
 def stage(wildcards, slug):

@@ -18,8 +18,11 @@ rule dataset:
 
 rule forget:
     input:
-        dataset=stored("{dataset}/dataset.h5"),
-        signals=of("forget", "signals", "signals.h5"),  # where the references say what is memorised
+        unless_there(
+            "{dataset}/{forget}/forget.h5",
+            dataset="{dataset}/dataset.h5",
+            signals=of("forget", "signals", "signals.h5"),  # where the references say what is memorised
+        ),
     output:
         f"{STORE}/{{dataset}}/{{forget}}/forget.h5",
     log:
@@ -30,7 +33,7 @@ rule forget:
         **worth("dataset"),
     params:
         step=lambda wildcards: stage(wildcards, "forget").step,
-        signals=lambda wildcards, input: f"--signals {input.signals}" if input.signals else "",
+        signals=lambda wildcards, input: f"--signals {input.signals}" if input.get("signals") else "",
         options=options("forget"),
     shell:
         "python -m amun_steps.steps.forget {params.step} --dataset {input.dataset} {params.signals} {params.options}"
@@ -39,7 +42,10 @@ rule forget:
 
 rule inclusion:
     input:
-        dataset=stored("{dataset}/dataset.h5"),
+        unless_there(
+            "{dataset}/{inclusion}/inclusion.h5",
+            dataset="{dataset}/dataset.h5",
+        ),
     output:
         f"{STORE}/{{dataset}}/{{inclusion}}/inclusion.h5",
     log:

@@ -3,7 +3,11 @@
 
 rule originals:
     input:
-        dataset=stored("{dataset}/dataset.h5"),
+        unless_there(
+            "{dataset}/{originals}/originals.safetensors",
+            "{dataset}/{originals}/originals.h5",
+            dataset="{dataset}/dataset.h5",
+        ),
     output:
         models=f"{STORE}/{{dataset}}/{{originals}}/originals.safetensors",
         outputs=f"{STORE}/{{dataset}}/{{originals}}/originals.h5",
@@ -22,8 +26,11 @@ rule originals:
 
 rule retrained:
     input:
-        dataset=stored("{dataset}/dataset.h5"),
-        forget=stored("{dataset}/{forget}/forget.h5"),
+        unless_there(
+            "{dataset}/{forget}/{retrained}/set{set}.h5",
+            dataset="{dataset}/dataset.h5",
+            forget="{dataset}/{forget}/forget.h5",
+        ),
     output:
         models=f"{STORE}/{{dataset}}/{{forget}}/{{retrained}}/set{{set}}.safetensors",
         outputs=f"{STORE}/{{dataset}}/{{forget}}/{{retrained}}/set{{set}}.h5",
@@ -44,8 +51,11 @@ rule retrained:
 # that their number in a job can be changed, and a job stopped, without losing the ones that are there.
 rule references:
     input:
-        dataset=stored("{dataset}/dataset.h5"),
-        inclusion=stored("{dataset}/{inclusion}/inclusion.h5"),
+        unless_there(
+            "{dataset}/{inclusion}/{references}/models{first}to{last}.sha256",
+            dataset="{dataset}/dataset.h5",
+            inclusion="{dataset}/{inclusion}/inclusion.h5",
+        ),
     output:
         f"{STORE}/{{dataset}}/{{inclusion}}/{{references}}/models{{first}}to{{last}}.sha256",
     log:
@@ -64,9 +74,12 @@ rule references:
 
 rule signals:
     input:
-        dataset=stored("{dataset}/dataset.h5"),
-        inclusion=stored("{dataset}/{inclusion}/inclusion.h5"),
-        listings=reference_listings,
+        unless_there(
+            "{dataset}/{inclusion}/{references}/{signals}/signals.h5",
+            dataset="{dataset}/dataset.h5",
+            inclusion="{dataset}/{inclusion}/inclusion.h5",
+            listings=reference_listings,
+        ),
     output:
         f"{STORE}/{{dataset}}/{{inclusion}}/{{references}}/{{signals}}/signals.h5",
     log:

@@ -3,10 +3,13 @@
 
 rule score:
     input:
-        dataset=stored("{dataset}/dataset.h5"),
-        forget=of("scores", "forget", "forget.h5"),
-        signals=of("scores", "signals", "signals.h5"),
-        outputs=scored_outputs,
+        unless_there(
+            "{dataset}/{models}/{scores}/runs.csv",
+            dataset="{dataset}/dataset.h5",
+            forget=of("scores", "forget", "forget.h5"),
+            signals=of("scores", "signals", "signals.h5"),
+            outputs=scored_outputs,
+        ),
     output:
         scores=f"{STORE}/{{dataset}}/{{models}}/{{scores}}/scores.h5",
         runs=f"{STORE}/{{dataset}}/{{models}}/{{scores}}/runs.csv",

@@ -3,12 +3,15 @@
 
 rule tune:
     input:
-        dataset=stored("{dataset}/dataset.h5"),
-        originals=stored("{dataset}/{originals}/originals.safetensors"),
-        forget=of("tuned", "forget", "forget.h5"),
-        adversarial=adversarial_sets("tuned"),
-        retrained=tuning_retrained,
-        signals=of("tuned", "signals", "signals.h5"),
+        unless_there(
+            "{dataset}/{originals}/{tuned}/part{part}of{parts}.csv",
+            dataset="{dataset}/dataset.h5",
+            originals="{dataset}/{originals}/originals.safetensors",
+            forget=of("tuned", "forget", "forget.h5"),
+            adversarial=adversarial_sets("tuned"),
+            retrained=tuning_retrained,
+            signals=of("tuned", "signals", "signals.h5"),
+        ),
     output:
         f"{STORE}/{{dataset}}/{{originals}}/{{tuned}}/part{{part}}of{{parts}}.csv",
     log:
@@ -27,7 +30,11 @@ rule tune:
 
 rule choose:
     input:
-        parts=tuning_parts,
+        unless_there(
+            "{dataset}/{originals}/{tuned}/grid.csv",
+            "{dataset}/{originals}/{tuned}/best.json",
+            parts=tuning_parts,
+        ),
     output:
         whole=f"{STORE}/{{dataset}}/{{originals}}/{{tuned}}/grid.csv",
         best=f"{STORE}/{{dataset}}/{{originals}}/{{tuned}}/best.json",
@@ -46,11 +53,14 @@ rule choose:
 
 rule unlearn:
     input:
-        dataset=stored("{dataset}/dataset.h5"),
-        originals=stored("{dataset}/{originals}/originals.safetensors"),
-        forget=of("unlearned", "forget", "forget.h5"),
-        adversarial=adversarial_sets("unlearned"),
-        tuned=stored("{dataset}/{originals}/{tuned}/best.json"),
+        unless_there(
+            "{dataset}/{originals}/{tuned}/{unlearned}/unlearned.h5",
+            dataset="{dataset}/dataset.h5",
+            originals="{dataset}/{originals}/originals.safetensors",
+            forget=of("unlearned", "forget", "forget.h5"),
+            adversarial=adversarial_sets("unlearned"),
+            tuned="{dataset}/{originals}/{tuned}/best.json",
+        ),
     output:
         models=f"{STORE}/{{dataset}}/{{originals}}/{{tuned}}/{{unlearned}}/unlearned.safetensors",
         outputs=f"{STORE}/{{dataset}}/{{originals}}/{{tuned}}/{{unlearned}}/unlearned.h5",
