@@ -10,6 +10,7 @@ from amun_steps.plan.plan import Plan
 from amun_steps.plan.signatures import said_sizes
 from amun_steps.plan.stage import Stage
 from amun_steps.store.addresses import canonical
+from amun_steps.store.step import InputError
 
 
 def known_sizes(dataset: Stage) -> Sizes | None:
@@ -25,7 +26,8 @@ def known_sizes(dataset: Stage) -> Sizes | None:
 
 
 def try_networks(plan: Plan) -> None:
-    """Raise ConfigError, naming the key, for a network that cannot be built for its data set or cannot take its images.
+    """Raise ConfigError, naming key or file, for a network that cannot be built for its data set or cannot take its
+    images, and for a file in place of a model that is none of it.
 
     It costs the seconds that importing torch takes, but not where all originals are there: what was trained can be.
     """
@@ -44,6 +46,24 @@ def try_networks(plan: Plan) -> None:
                 f"experiments.{name}.network: '{network['name']}' does not work for images of {image} and"
                 f" {sizes.classes} classes ({experiment['dataset']}): {wrong}"
             )
+    for stage in plan.stages.values():
+        if "given" in stage.parameters and not any(stage.folder.glob("*.safetensors")):
+            _try_files(stage)
+
+
+def _try_files(stage: Stage) -> None:
+    """Raise ConfigError, naming the file, for one of a stage's that is no model of its network."""
+    from amun_steps.training.state import load_module
+
+    sizes = known_sizes(stage.builds_on["dataset"])
+    if sizes is None:
+        return
+    network = stage.parameters["network"] | {"shape": sizes.shape, "classes": sizes.classes}
+    for path in stage.elsewhere["files"]:
+        try:
+            load_module(Path(path), network, diverged=stage.kind == "submitted")
+        except InputError as error:
+            raise ConfigError(f"{error}") from None
 
 
 @functools.cache
