@@ -1,11 +1,13 @@
 """Models from files: what the workflow makes of them is what it makes of its own, and a wrong file is named."""
 
 import copy
+import hashlib
 import re
 import shutil
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -15,15 +17,20 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from toy import SMALL
 
-from amun_steps.plan import views
+from amun_steps.plan import cost, views
 from amun_steps.plan.messages import ConfigError
 from amun_steps.plan.networks import try_networks
+from amun_steps.steps import given as steps
+from amun_steps.steps.given import read_inclusion
 from amun_steps.store import known
+from amun_steps.store.arrays import write_arrays
 from amun_steps.store.step import InputError
+from amun_steps.training.data import load
 from amun_steps.training.stack import build
 from amun_steps.training.state import load_module
 
 TINY = yaml.safe_load((REPOSITORY / CONFIG).read_text())
+REFERENCE_FILES = {"count": 4, "files": "r{reference}.pt", "inclusion": "in.csv"}
 SUBMISSION = {"files": "theirs/original{original}-run{run}.pt", "access": "with_remain"}
 
 
@@ -59,8 +66,14 @@ def given(finished, tmp_path_factory):
         export(stack, [mine / f"retrained{number}.pt"])
     unlearned = [where / "theirs" / f"original{o}-run{r}.pt" for o in range(2) for r in range(2)]
     export(only(where, "digits-*/small_resnet-*/ft-with_remain-*/ft-*/unlearned.safetensors"), unlearned)
+    for number in range(4):
+        export(only(where, f"digits-*/inclusion4-*/*/reference{number}.safetensors"), [mine / f"reference{number}.pt"])
+    with h5py.File(only(where, "digits-*/inclusion4-*/inclusion.h5")) as file:
+        np.savetxt(mine / "inclusion.csv", file["inclusion"][:], fmt="%d", delimiter=",")
     config = copy.deepcopy(TINY)
     experiment = config["experiments"]["digits"]
+    references = {"files": "mine/reference{reference}.pt", "inclusion": "mine/inclusion.csv"}
+    experiment["references"] = {"count": 4, **references}
     experiment["originals"] = {"files": ["mine/a.pt", "mine/b.safetensors"]}
     experiment["retrained"] = {"count": 1, "files": "mine/retrained{set}.pt"}
     experiment["methods"] = ["ft", "theirs"]
@@ -75,6 +88,7 @@ def given(finished, tmp_path_factory):
 
 def test_nothing_is_trained_in_place_of_files(given):
     assert given[1] == {
+        "inclusion": 1, "references0to1of4": 1, "references2to3of4": 1, "signals": 1,
         "originals": 1, "retrained": 2, "tune": 2, "choose": 1, "unlearn": 1, "submitted": 1, "score": 4,
         "runs_digits": 1, "table_table1": 1, "figure_fig5": 1, "claims": 1, "all": 1,
     }  # fmt: skip
@@ -91,6 +105,14 @@ def test_given_originals_are_unlearned_to_the_same_bytes(given):
         assert mine.read_bytes() == theirs.read_bytes()
     (mine,), (theirs,) = (list(path.parent.glob("ft-*/ft-*/unlearned.h5")) for path in (files, trained))
     assert logits(mine) == logits(theirs)
+
+
+def test_models_from_files_give_the_numbers_of_trained_ones(given, finished):
+    """Originals, references and retrained ones: all that a method is tuned and judged by."""
+    tables = [pd.read_csv(where / "results" / "runs" / "digits.csv") for where in (given[0], finished)]
+    ours, theirs = (rows[rows.method.isin(["retrained", "original", "ft"])] for rows in tables)
+    changed = ["address", "seed"]
+    pd.testing.assert_frame_equal(ours.drop(columns=changed), theirs.drop(columns=changed))
 
 
 def test_a_submission_has_the_scores_of_the_method_that_it_is(given):
@@ -114,7 +136,105 @@ def test_the_accuracies_are_told_at_once(given):
     assert re.search(r"2 models from files, accuracy [\d.]+ to [\d.]+% on what they learned, [\d.]+ to", given[2])
 
 
+# What the steps write
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    """A data set of 40 images of noise, 30 of them for training."""
+    drawn = np.random.default_rng(0)
+    images = drawn.integers(0, 256, (40, 1, 8, 8), dtype=np.uint8)
+    arrays = {"images": images, "labels": np.arange(40) % 10, "train": np.arange(40) < 30}
+    write_arrays(tmp_path / "dataset.h5", arrays)
+    return tmp_path / "dataset.h5"
+
+
+NETWORK = {key: value for key, value in SMALL.items() if key not in ("shape", "classes")}
+
+
+def written(data: Path, states: list[dict], step=steps.originals, **more) -> Path:
+    """The outputs of a step for models with these state dicts, with numbers of their own."""
+    files = [data.with_name(f"{number}.pt") for number in range(len(states))]
+    for path, state in zip(files, states, strict=True):
+        torch.save(state, path)
+    given = [steps.Given(number + 5, 0, number, known.sha256(path)) for number, path in enumerate(files)]
+    where = {"models": data.with_name("models.safetensors"), "outputs": data.with_name("outputs.h5")}
+    step(dataset=data, network=NETWORK, given=given, files=list(map(str, files)), stack=2, **where, **more)
+    return where["outputs"]
+
+
+def test_the_outputs_are_the_models_own(data):
+    torch.manual_seed(0)
+    models = [build(SMALL).eval() for _ in range(3)]
+    outputs = written(data, [model.state_dict() for model in models])
+    images = torch.from_numpy(load(data).images).float() / 255
+    with h5py.File(outputs) as file:
+        for model, logits in zip(models, file["logits"], strict=True):
+            np.testing.assert_allclose(logits, model(images).detach(), rtol=1e-4, atol=1e-5)
+        assert (file["original"][:] == [5, 6, 7]).all()
+        assert (file["run"][:] == [0, 1, 2]).all()
+        assert "training_loss" not in file
+
+
+def test_a_model_that_knows_nothing_and_one_that_diverged_are_told(data, model, caplog):
+    caplog.set_level("INFO")
+    write_arrays(data.with_name("forget.h5"), {"forget": np.zeros((1, 40), dtype=bool)})
+    state = model.state_dict()
+    broken = state | {BIAS: torch.full((10,), torch.nan)}
+    written(data, [state, broken], step=steps.submitted, forget=data.with_name("forget.h5"))
+    told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("-> ")]
+    assert [re.sub(r"[\d.]+%", "N%", text.replace(f"{data.parent}/", "")) for text in told] == [
+        "-> 1 models from files, accuracy N% on what they learned, N% on test",
+        "-> 0.pt: only N% on what it learned: was it trained on images that were normalised in another way, or with"
+        " classes in another order?",
+        "-> 1.pt: has diverged: its logits are no finite numbers",
+    ]
+
+
+def test_a_file_that_changed_since_it_was_planned_is_named(model, tmp_path):
+    torch.save(model.state_dict(), tmp_path / "a.pt")
+    with pytest.raises(InputError, match=r"a.pt: is gone, or its bytes have changed since this run"):
+        steps.load_given(None, NETWORK, [steps.Given(0, -1, -1, "0" * 64)], [str(tmp_path / "a.pt")])
+
+
 # What is wrong with a file
+
+
+@pytest.mark.parametrize("name", ["in.npy", "in.npz", "in.h5", "in.csv"])
+def test_an_inclusion_matrix_is_read(name, tmp_path):
+    matrix, path = np.array([[1, 0, 1], [0, 1, 0]], dtype=bool), tmp_path / name
+    match path.suffix:
+        case ".npy":
+            np.save(path, matrix)
+        case ".npz":
+            np.savez(path, included=matrix)
+        case ".h5":
+            write_arrays(path, {"inclusion": matrix})
+        case ".csv":
+            np.savetxt(path, matrix, fmt="%d", delimiter=",")
+    found = read_inclusion(path, 2, 3)
+    assert found.dtype == bool
+    assert (found == matrix).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1,0\n0,1", r"found a matrix of \(2, 2\), expected \(2, 3\)"),
+        ("1,0,2\n0,1,0", "found other values than 0 and 1"),
+        ("1,0,1\n0,1,1", "1 samples are not in half of the 2 models, the first of them sample 2, which is in 2"),
+        ("a,b,c\n1,0,1", "cannot be read as an inclusion matrix"),
+    ],
+)
+def test_another_matrix_is_named(text, message, tmp_path):
+    (tmp_path / "in.csv").write_text(text)
+    with pytest.raises(InputError, match=rf"in.csv: {message}"):
+        read_inclusion(tmp_path / "in.csv", 2, 3)
+
+
+def test_a_matrix_in_another_format_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"in.txt: found '.txt', expected a .npy, .npz, .h5 or .csv file"):
+        read_inclusion(tmp_path / "in.txt", 2, 3)
 
 
 @pytest.fixture
@@ -201,6 +321,12 @@ def with_originals(**changes) -> dict:
     return config
 
 
+def with_references(**changes) -> dict:
+    config = copy.deepcopy(TINY)
+    config["experiments"]["digits"]["references"] = REFERENCE_FILES | changes
+    return config
+
+
 ALL = [f"theirs/original{o}-run{r}.pt" for o in range(2) for r in range(2)]
 
 
@@ -214,6 +340,16 @@ def test_a_submission_is_scored_with_its_access_alone(files):
     numbers = [(m["original"], m["set"], m["run"]) for m in models.parameters["given"]]
     assert numbers == [(0, 0, 0), (0, 0, 1), (1, 0, 0), (1, 0, 1)]
     assert not [stage for stage in plan.stages.values() if stage.kind == "tuned" and "theirs" in stage.name]
+
+
+def test_originals_are_numbered_in_the_order_of_the_config(files):
+    files("b.pt", "a.pt")
+    plan = views.load(with_originals(files=["b.pt", "a.pt"]))
+    (stage,) = (s for s in plan.stages.values() if s.kind == "originals")
+    assert [(m["original"], m["sha256"]) for m in stage.parameters["given"]] == [
+        (number, hashlib.sha256(name.encode()).hexdigest()) for number, name in enumerate(["b.pt", "a.pt"])
+    ]
+    assert stage.count == 2
 
 
 def test_files_count_by_what_is_in_them(files):
@@ -231,7 +367,7 @@ def test_files_count_by_what_is_in_them(files):
 
 PATTERN = SUBMISSION["files"]
 MORE = [*ALL, "theirs/original2-run0.pt"]
-THEIRS, MINE = "methods.theirs.", "experiments.digits.originals"
+THEIRS, MINE, REFERENCES = "methods.theirs.", "experiments.digits.originals", "experiments.digits.references"
 MISTAKES = [
     ([], with_submission(), f"{THEIRS}files: not all of the 4 files are there", "run0.pt, .*run1.pt, .*and more"),
     (ALL[:3], with_submission(), f"{THEIRS}files: not all of the 4 files", "lacks theirs/original1-run1.pt$"),
@@ -240,6 +376,10 @@ MISTAKES = [
     (ALL, with_submission(files="theirs/{run}.pt"), f"{THEIRS}files: theirs/{{run}}.pt lacks {{original}}", "are 2"),
     (ALL, with_submission(grid={}), f"{THEIRS}grid: has no use beside files", "remove the key"),
     (ALL, with_submission(access="both"), f'{THEIRS}access: found "both"', "with_remain or without_remain"),
+    ([], with_references(), f"{REFERENCES}.inclusion: not all of the 1 files are there", "lacks in.csv$"),
+    (["in.csv", "r0.pt"], with_references(), f"{REFERENCES}.files: not all of the 4 files", "r1.pt, r2.pt, r3.pt$"),
+    (["in.csv"], with_references(files="r.pt"), f"{REFERENCES}.files: r.pt lacks {{reference}}", "there are 4"),
+    ([], with_references(training="scratch"), f"{REFERENCES}.training: has no place beside count", ""),
     ([], with_originals(), f"{MINE}: lacks the key 'count'", ""),
     ([], with_originals(files=["a.pt"], count=1), f"{MINE}.count: has no place beside files", ""),
     ([], with_originals(files=["a.pt"]), f"{MINE}.files: not all of the 1 files", "lacks a.pt$"),
@@ -316,6 +456,21 @@ def test_a_file_of_another_network_stops_before_anything_runs(files):
     config = with_originals(files=["a.pt"])
     with pytest.raises(ConfigError, match=r"^a.pt: cannot be read"):
         try_networks(views.load(config))
+
+
+def test_what_is_not_trained_costs_no_training(files):
+    files(*ALL, "a.pt", "b.pt", "in.csv", *(f"r{number}.pt" for number in range(4)))
+    config = with_submission()
+    config["experiments"]["digits"]["originals"] = {"files": ["a.pt", "b.pt"]}
+    config["experiments"]["digits"]["references"] = REFERENCE_FILES
+    sizes = cost.Sizes(898, 899, (1, 8, 8), 10)
+    found = {}
+    for stage in views.load(config).stages.values():
+        if "given" in stage.parameters:
+            job = cost.Job(stage.kind, (), ("one", "two"), {}, {"stack": "4"}, True)
+            found[stage.kind] = dict(cost.work_of(job, stage, sizes).counts)
+    models = {"originals": 2, "references": 2, "submitted": 4}  # of one job
+    assert found == {name: {"predict": count * 1797} for name, count in models.items()}
 
 
 def test_a_large_file_is_read_once(files, monkeypatch):

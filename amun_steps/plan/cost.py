@@ -171,6 +171,8 @@ def work_of(job: Job, stage: Stage, sizes: Sizes) -> Work:
             count, epochs = wanted["count"], wanted["training"]["recipe"]["epochs"]
             counts = {"train": count * epochs * (sizes.train - forget), "predict": count * samples}
             return work(count * model_and_outputs, count, wanted["training"], **counts)
+        case "references" if "given" in wanted:
+            return work(len(job.outputs) * model, len(job.outputs), predict=len(job.outputs) * samples)
         case "references":  # every sample is in half of them
             count, epochs = len(job.outputs), wanted["training"]["recipe"]["epochs"]
             return work(count * model, count, wanted["training"], train=count * epochs * samples // 2)

@@ -24,7 +24,7 @@ FIRST = 3
 
 FORMS = {
     "originals": (("count", "training"), ("files",)),
-    "references": (("count", "training"), ("count", "training")),
+    "references": (("count", "training"), ("count", "files", "inclusion")),
     "retrained": (("count", "training"), ("count", "files")),
 }
 """The keys of what an experiment says of its models: of those to be trained, and of those from files."""
@@ -45,6 +45,29 @@ def retrained(experiment: "Experiment", family: str) -> Stage:
     values = _retrained_values(experiment.config, experiment.wanted, family)
     models, inside = _numbered(experiment.wanted["retrained"]["files"], values), experiment.forget(family)
     return _stage(experiment, "retrained", f"{experiment.network}-given-retrained", models, inside, {"forget": inside})
+
+
+def inclusion(experiment: "Experiment") -> Stage:
+    """The inclusion matrix of reference models from files."""
+    wanted = experiment.wanted["references"]
+    return Stage(
+        kind="inclusion",
+        name=f"inclusion{wanted['count']}",
+        parameters={"references": wanted["count"], "sha256": known_sha256(Path(wanted["inclusion"]))},
+        code=["amun_steps.steps.given"],
+        builds_on={"dataset": experiment.dataset()},
+        inside=experiment.dataset(),
+        elsewhere={"file": wanted["inclusion"]},
+    )
+
+
+def references(experiment: "Experiment") -> Stage:
+    """The reference models, in the order of the inclusion matrix's rows."""
+    wanted, inside = experiment.wanted["references"], experiment.inclusion()
+    models = {_path(wanted["files"], each): {} for each in _each(_reference_values(wanted))}
+    return _stage(
+        experiment, "references", f"{experiment.network}-given-references", models, inside, {"inclusion": inside}
+    )
 
 
 def submitted(experiment: "Experiment", method: str, family: str) -> Stage:
@@ -99,6 +122,10 @@ def _retrained_values(config: Mapping[str, Any], experiment: Mapping[str, Any], 
     return {"forget": [family], "set": range(sets), "run": range(experiment["retrained"]["count"])}
 
 
+def _reference_values(wanted: Mapping[str, Any]) -> Values:
+    return {"reference": range(wanted["count"])}
+
+
 def _submitted_values(config: Mapping[str, Any], experiment: Mapping[str, Any], family: str) -> Values:
     """In the order of the runs of a method here."""
     sets, runs = config["forget"][family]["sets"], config["unlearning"][experiment["unlearning"]]["runs"]
@@ -129,6 +156,11 @@ def check(at: str, config: Mapping[str, Any], experiment: Mapping[str, Any]) -> 
     models."""
     if "files" in experiment["originals"]:
         _check_different(f"{at}.originals.files", experiment["originals"]["files"])
+    if "files" in (wanted := experiment["references"]):
+        _check_there(f"{at}.references.inclusion", [wanted["inclusion"]], 1)
+        _check_pattern(f"{at}.references.files", wanted["files"], [_reference_values(wanted)])
+        paths = [_path(wanted["files"], each) for each in _each(_reference_values(wanted))]
+        _check_different(f"{at}.references.files", paths)
     if "files" in experiment["retrained"]:
         values = [_retrained_values(config, experiment, family) for family in experiment["forget"]]
         _check_pattern(f"{at}.retrained.files", experiment["retrained"]["files"], values)

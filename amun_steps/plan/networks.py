@@ -47,23 +47,28 @@ def try_networks(plan: Plan) -> None:
                 f" {sizes.classes} classes ({experiment['dataset']}): {wrong}"
             )
     for stage in plan.stages.values():
-        if "given" in stage.parameters and not any(stage.folder.glob("*.safetensors")):
-            _try_files(stage)
+        if stage.module == "amun_steps.steps.given" and not any(
+            stage.folder.glob("*[!n]")
+        ):  # no receipt, .json, either
+            sizes = known_sizes(stage.builds_on["dataset"])
+            try:
+                if sizes is not None:
+                    _try_files(stage, sizes)
+            except InputError as error:
+                raise ConfigError(f"{error}") from None
 
 
-def _try_files(stage: Stage) -> None:
-    """Raise ConfigError, naming the file, for one of a stage's that is no model of its network."""
-    from amun_steps.training.state import load_module
+def _try_files(stage: Stage, sizes: Sizes) -> None:
+    """Raise InputError, naming it, for a file of a stage that is no model of its network, or no inclusion matrix."""
+    from amun_steps.steps.given import load_module, read_inclusion
 
-    sizes = known_sizes(stage.builds_on["dataset"])
-    if sizes is None:
+    if stage.kind == "inclusion":
+        count = stage.parameters["references"]
+        read_inclusion(Path(stage.elsewhere["file"]), count, sizes.train + sizes.test)
         return
     network = stage.parameters["network"] | {"shape": sizes.shape, "classes": sizes.classes}
     for path in stage.elsewhere["files"]:
-        try:
-            load_module(Path(path), network, diverged=stage.kind == "submitted")
-        except InputError as error:
-            raise ConfigError(f"{error}") from None
+        load_module(Path(path), network, diverged=stage.kind == "submitted")
 
 
 @functools.cache

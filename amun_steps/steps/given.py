@@ -1,21 +1,24 @@
 """Steps: models from files, in place of those that the workflow would train or unlearn: held against the network and
 written as a step that trains writes its own."""
 
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from amun_steps.judging.metrics import accuracy
-from amun_steps.steps.subsets import load_forget
+from amun_steps.steps.subsets import load_forget, load_inclusion
 from amun_steps.steps.train import write_models
-from amun_steps.store.arrays import hdf5
-from amun_steps.store.progress import LOG, tell
-from amun_steps.store.step import InputError, Output, main, sha256, step
+from amun_steps.store.arrays import hdf5, write_arrays
+from amun_steps.store.progress import LOG, span, tell
+from amun_steps.store.step import InputError, Output, main, step
+from amun_steps.store.step import sha256 as sha256_of
 from amun_steps.training import stack as stacks
-from amun_steps.training.data import Dataset, load
+from amun_steps.training.data import Dataset, load, load_labels
 from amun_steps.training.device import device, images_on
 from amun_steps.training.state import load_module
 
@@ -89,6 +92,84 @@ def submitted(
     _write(data, remain, network, given, files, stack, models, outputs, diverged=True)
 
 
+@step
+def references(
+    *,
+    dataset: Path,
+    inclusion: Path,
+    members: list[int],
+    network: dict[str, Any],
+    given: list[Given],
+    files: list[str],
+    stack: int = 8,
+    models: list[Output],
+) -> None:
+    """Reference models `members`, each trained on its row of the inclusion matrix; one file of `models` each."""
+    data, included = load(dataset), load_inclusion(inclusion)[members]
+    chosen = [files[r] for r in members]
+    loaded = load_given(data, network, [given[r] for r in members], chosen)
+    parts = (
+        loaded[start : start + stack].predict(images_on(data, device())) for start in range(0, len(members), stack)
+    )
+    logits = (one.numpy() for part in parts for one in part)
+    _tell(_accuracies(data, chosen, included, logits), chosen, data.classes)
+    for row, path in enumerate(models):
+        stacks.save(loaded[row : row + 1], path)
+
+
+@step
+def inclusion(*, dataset: Path, references: int, file: str, sha256: str, output: Output) -> None:
+    """Write the inclusion matrix in a file: `inclusion` (references, N) bool, as `subsets.inclusion` draws one.
+
+    Raises InputError as `read_inclusion` does, and for a file whose bytes are not those of `sha256`.
+    """
+    labels, _ = load_labels(dataset)
+    _check_same(Path(file), sha256)
+    write_arrays(output, {"inclusion": read_inclusion(Path(file), references, len(labels))})
+
+
+def read_inclusion(path: Path, references: int, samples: int) -> np.ndarray:
+    """(references, samples) bool: which samples, train and test, each reference model was trained on.
+
+    From .npy, .npz (its first array), .h5 (`inclusion`) or .csv (0 and 1, without a header). Raises InputError, naming
+    the file, for another shape, other values, or a sample that is not in half of the models.
+    """
+    found = _read_matrix(path)
+    if found.shape != (references, samples):
+        raise InputError(
+            f"{path}: found a matrix of {found.shape}, expected ({references}, {samples}): the reference models, and"
+            " the train and test samples in the order of dataset.h5"
+        )
+    if not np.isin(found, (0, 1)).all():
+        raise InputError(f"{path}: found other values than 0 and 1, or true and false")
+    counts = found.astype(bool).sum(axis=0)
+    wrong = np.flatnonzero(2 * counts != references)
+    if len(wrong):
+        raise InputError(
+            f"{path}: {len(wrong)} samples are not in half of the {references} models, the first of them sample"
+            f" {wrong[0]}, which is in {counts[wrong[0]]}: RMIA divides by the mean over as many that have seen a"
+            " sample as have not"
+        )
+    return found.astype(bool)
+
+
+def _read_matrix(path: Path) -> np.ndarray:
+    """The array in a file, of whatever shape and type. Raises InputError where there is none."""
+    try:
+        match path.suffix:
+            case ".npy" | ".npz":
+                array = np.load(path)
+                return array if isinstance(array, np.ndarray) else array[array.files[0]]
+            case ".h5":
+                with h5py.File(path) as file:
+                    return file["inclusion"][:]
+            case ".csv":
+                return np.loadtxt(path, delimiter=",", ndmin=2)
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: cannot be read as an inclusion matrix ({f'{error}'.splitlines()[0]})") from None
+    raise InputError(f"{path}: found '{path.suffix}', expected a .npy, .npz, .h5 or .csv file")
+
+
 def _write(
     data: Dataset,
     members: Sequence[np.ndarray],
@@ -107,36 +188,48 @@ def _write(
     numbers = {name: [getattr(model, name) for model in given] for name in ("original", "set", "run")}
     numbers["seed"] = [-1] * len(given)
     write_models(models, outputs, stack, images_on(data, device()), None, numbers, size)
-    found = []
     with hdf5(outputs) as file:
-        for path, learned, logits in zip(files, members, file["logits"], strict=True):
-            found.append((accuracy(logits, data.labels, learned), accuracy(logits, data.labels, data.test)))
-            LOG.info("%s: accuracy %.2f%% on what it learned, %.2f%% on test", path, *found[-1])
-    _tell(found, files, data.classes)
+        _tell(_accuracies(data, files, members, file["logits"]), files, data.classes)
 
 
 def load_given(
     data: Dataset, network: dict[str, Any], given: Sequence[Given], files: Sequence[str], *, diverged: bool = False
 ) -> stacks.Stack:
     """The stack of the models in `files`. Raises InputError as the steps do; see `load_module` for `diverged`."""
-    network = network | {"shape": data.images.shape[1:], "classes": data.classes}
-    modules = []
     for model, path in zip(given, map(Path, files), strict=True):
-        if not path.is_file() or sha256(path) != model.sha256:
-            raise InputError(
-                f"{path}: is gone, or its bytes have changed since this run of the workflow was planned, and its result"
-                " would lie at an address that is not its own: start the workflow again"
-            )
-        modules.append(load_module(path, network, diverged=diverged))
+        _check_same(path, model.sha256)
+    network = network | {"shape": data.images.shape[1:], "classes": data.classes}
+    modules = [load_module(Path(path), network, diverged=diverged) for path in files]
     return stacks.of_modules(network, modules, device())
+
+
+def _check_same(path: Path, digest: str) -> None:
+    """Raise InputError for a file that is not, or no longer, the one that its address is of."""
+    if not path.is_file() or sha256_of(path) != digest:
+        raise InputError(
+            f"{path}: is gone, or its bytes have changed since this run of the workflow was planned, and its result"
+            " would lie at an address that is not its own: start the workflow again"
+        )
+
+
+def _accuracies(
+    data: Dataset, files: Sequence[str], members: Iterable[np.ndarray], logits: Iterable[np.ndarray]
+) -> list[tuple[float, float]]:
+    """The accuracy in percent of each model, by its (N, classes) logits, on what it learned, its row of `members`
+    (models, N), and on the test samples that are not among these."""
+    found = []
+    for path, learned, said in zip(files, members, logits, strict=True):
+        found.append((accuracy(said, data.labels, learned), accuracy(said, data.labels, data.test & ~learned)))
+        LOG.info("%s: accuracy %.2f%% on what it learned, %.2f%% on test", path, *found[-1])
+    return found
 
 
 def _tell(accuracies: Sequence[tuple[float, float]], files: Sequence[str], classes: int) -> None:
     """Show how accurate the models are, and which of them look as if they had been given other images."""
     whole = [pair for pair in accuracies if not np.isnan(pair).any()]
     if whole:
-        learned, tested = (f"{min(part):.2f} to {max(part):.2f}%" for part in zip(*whole, strict=True))
-        tell(f"{len(files)} models from files, accuracy {learned} on what they learned, {tested} on test")
+        learned, tested = (span(f"{min(part):.2f}", f"{max(part):.2f}") for part in zip(*whole, strict=True))
+        tell(f"{len(whole)} models from files, accuracy {learned}% on what they learned, {tested}% on test")
     halfway = 50 + 50 / classes  # between guessing and knowing
     for path, (value, _) in zip(files, accuracies, strict=True):
         if np.isnan(value):
@@ -149,4 +242,4 @@ def _tell(accuracies: Sequence[tuple[float, float]], files: Sequence[str], class
 
 
 if __name__ == "__main__":
-    main(originals, retrained, submitted)
+    main(originals, retrained, submitted, references, inclusion)

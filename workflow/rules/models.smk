@@ -65,10 +65,11 @@ for count, first in reference_jobs():
         resources:
             **worth("references"),
         params:
+            module=module("references"),
             options=options("references"),
             members=list(members),  # here, since the text below is put together when the loop has long ended
         shell:
-            "python -m amun_steps.steps.train references --dataset {input.dataset} --inclusion {input.inclusion}"
+            "python -m {params.module} references --dataset {input.dataset} --inclusion {input.inclusion}"
             " --members {params.members} {params.options} --stack {resources.stack} --models {output} &> {log}"
 
 
