@@ -185,7 +185,7 @@ def _check_there(at: str, paths: Iterable[str], total: int) -> None:
     missing = list(itertools.islice((path for path in paths if not os.path.isfile(path)), FIRST + 1))
     if missing:
         shown = ", ".join(missing[:FIRST]) + (" and more" if len(missing) > FIRST else "")
-        raise ConfigError(f"{at}: not all of the {total} files are there ({Path.cwd()}): lacks {shown}")
+        raise ConfigError(f"{at}: found no file {shown} (of {total} that are expected in {Path.cwd()})")
 
 
 def _check_pattern(at: str, pattern: str, families: Sequence[Values]) -> None:

@@ -241,7 +241,8 @@ def training(plan: Plan) -> list[tuple[str, _Panels]]:
         if "files" not in stages.wanted["originals"]:
             losses.add("losses", "originals", {"original": [(stages.originals(), "originals.h5")]})
         if "files" not in stages.wanted["retrained"]:
-            sets = {family: range(plan.config["forget"][family]["sets"] + 1) for family in stages.wanted["forget"]}
+            tuned = any(map(stages.tunable, ACCESS))
+            sets = {family: range(plan.config["forget"][family]["sets"] + tuned) for family in stages.wanted["forget"]}
             curves = {f: [(stages.retrained(f), f"set{s}.h5") for s in numbers] for f, numbers in sets.items()}
             losses.add("losses", "retrained", curves)
         settings = list(itertools.product(ACCESS, stages.wanted["forget"]))
