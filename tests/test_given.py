@@ -134,7 +134,7 @@ def test_the_report_shows_what_was_trained_here(given):
 
 
 def test_the_accuracies_are_told_at_once(given):
-    assert re.search(r"2 models from files, accuracy [\d.]+ to [\d.]+% on what they learned, [\d.]+ to", given[2])
+    assert re.search(r"models from files: accuracy [\d.]+ to [\d.]+% on what they learned, [\d.]+ to", given[2])
 
 
 # What the steps write
@@ -185,7 +185,7 @@ def test_a_model_that_knows_nothing_and_one_that_diverged_are_told(data, model, 
     written(data, [state, broken], step=steps.submitted, forget=data.with_name("forget.h5"))
     told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("-> ")]
     assert [re.sub(r"[\d.]+%", "N%", text.replace(f"{data.parent}/", "")) for text in told] == [
-        "-> 1 models from files, accuracy N% on what they learned, N% on test",
+        "-> models from files: accuracy N% on what they learned, N% on test",
         "-> 0.pt: only N% on what it learned: was it trained on images that were normalised in another way, or with"
         " classes in another order?",
         "-> 1.pt: has diverged: its logits are no finite numbers",

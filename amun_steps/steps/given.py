@@ -229,7 +229,7 @@ def _tell(accuracies: Sequence[tuple[float, float]], files: Sequence[str], class
     whole = [pair for pair in accuracies if not np.isnan(pair).any()]
     if whole:
         learned, tested = (span(f"{min(part):.2f}", f"{max(part):.2f}") for part in zip(*whole, strict=True))
-        tell(f"{len(whole)} models from files, accuracy {learned}% on what they learned, {tested}% on test")
+        tell(f"models from files: accuracy {learned}% on what they learned, {tested}% on test")
     halfway = 50 + 50 / classes  # between guessing and knowing
     for path, (value, _) in zip(files, accuracies, strict=True):
         if np.isnan(value):
