@@ -370,20 +370,20 @@ PATTERN = SUBMISSION["files"]
 MORE = [*ALL, "theirs/original2-run0.pt"]
 THEIRS, MINE, REFERENCES = "methods.theirs.", "experiments.digits.originals", "experiments.digits.references"
 MISTAKES = [
-    ([], with_submission(), f"{THEIRS}files: found no file", "run0.pt, .*run1.pt, .*and more .of 4"),
-    (ALL[:3], with_submission(), f"{THEIRS}files: found no file theirs/original1-run1.pt (of 4", ""),
+    ([], with_submission(), f"{THEIRS}files: found no readable file", "run0.pt, .*run1.pt, .*and more .of 4"),
+    (ALL[:3], with_submission(), f"{THEIRS}files: found no readable file theirs/original1-run1.pt (of 4", ""),
     (MORE, with_submission(), f"{THEIRS}files: found files of runs that the experiment does not", "original2-run0.pt$"),
     (ALL, with_submission(files=PATTERN + "{seed}"), f"{THEIRS}files: unknown placeholder {{seed}}", "{forget}, {orig"),
     (ALL, with_submission(files="theirs/{run}.pt"), f"{THEIRS}files: theirs/{{run}}.pt lacks {{original}}", "are 2"),
     (ALL, with_submission(grid={}), f"{THEIRS}grid: has no use beside files", "remove the key"),
     (ALL, with_submission(access="both"), f'{THEIRS}access: found "both"', "with_remain or without_remain"),
-    ([], with_references(), f"{REFERENCES}.inclusion: found no file in.csv", ""),
-    (["in.csv", "r0.pt"], with_references(), f"{REFERENCES}.files: found no file r1.pt, r2.pt, r3.pt (", ""),
+    ([], with_references(), f"{REFERENCES}.inclusion: found no readable file in.csv", ""),
+    (["in.csv", "r0.pt"], with_references(), f"{REFERENCES}.files: found no readable file r1.pt, r2.pt, r3.pt (", ""),
     (["in.csv"], with_references(files="r.pt"), f"{REFERENCES}.files: r.pt lacks {{reference}}", "there are 4"),
     ([], with_references(training="scratch"), f"{REFERENCES}.training: has no place beside count", ""),
     ([], with_originals(), f"{MINE}: lacks the key 'count'", ""),
     ([], with_originals(files=["a.pt"], count=1), f"{MINE}.count: has no place beside files", ""),
-    ([], with_originals(files=["a.pt"]), f"{MINE}.files: found no file a.pt", ""),
+    ([], with_originals(files=["a.pt"]), f"{MINE}.files: found no readable file a.pt", ""),
     (["a.pt"], with_originals(files=["a.pt", "./a.pt"]), f"{MINE}.files: a.pt and ./a.pt are the same", ""),
 ]
 
@@ -443,7 +443,7 @@ def test_retrained_models_are_of_the_tuning_set_too_where_a_method_is_tuned(file
     config = with_submission()
     files(*ALL, "0.pt")
     config["experiments"]["digits"]["retrained"] = {"count": 1, "files": "{set}.pt"}
-    with pytest.raises(ConfigError, match=r"^experiments.digits.retrained.files: found no file 1.pt"):
+    with pytest.raises(ConfigError, match=r"^experiments.digits.retrained.files: found no readable file 1.pt"):
         views.load(config)
     config["experiments"]["digits"]["methods"] = ["theirs"]
     config["tables"]["table1"]["methods"] = ["theirs"]

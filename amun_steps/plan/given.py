@@ -181,11 +181,15 @@ def _check_different(at: str, files: Sequence[str]) -> None:
 
 
 def _check_there(at: str, paths: Iterable[str], total: int) -> None:
-    """Raise ConfigError, naming the first of them, for files that are not there."""
-    missing = list(itertools.islice((path for path in paths if not os.path.isfile(path)), FIRST + 1))
+    """Raise ConfigError, naming the first of them, for files that are not there or cannot be read."""
+    missing = list(itertools.islice((path for path in paths if not _is_readable(path)), FIRST + 1))
     if missing:
         shown = ", ".join(missing[:FIRST]) + (" and more" if len(missing) > FIRST else "")
-        raise ConfigError(f"{at}: found no file {shown} (of {total} that are expected in {Path.cwd()})")
+        raise ConfigError(f"{at}: found no readable file {shown} (of {total} that are expected in {Path.cwd()})")
+
+
+def _is_readable(path: str) -> bool:
+    return os.path.isfile(path) and os.access(path, os.R_OK)
 
 
 def _check_pattern(at: str, pattern: str, families: Sequence[Values]) -> None:
