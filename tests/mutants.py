@@ -541,6 +541,22 @@ MUTANTS = [
         ('["training"][self.wanted[role]', '["training"][self.wanted["originals"]', "each role's own recipe"),
     ),
     *_of(
+        "amun_steps/plan/given.py",
+        "test_given.py::test_originals_are_numbered_in_the_order_of_the_config "
+        "test_given.py::test_retrained_models_are_of_the_tuning_set_too_where_a_method_is_tuned "
+        "test_given.py::test_a_submission_is_scored_with_its_access_alone",
+        ('{"original": number} for', '{"original": 0} for', "each file is an original of its own"),
+        (".sets + tuned", ".sets", "tuning has its own retrained models"),
+        ('"original": range(count_of(experiment)), "run": range(runs)}',
+         '"run": range(runs), "original": range(count_of(experiment))}', "runs are in the order of a method's"),
+    ),
+    *_of(
+        "amun_steps/steps/given.py",
+        "test_given.py::test_the_outputs_are_the_models_own test_given.py::test_another_matrix_is_named",
+        ("2 * counts != references", "counts > references", "half of the models have seen a sample"),
+        ("[getattr(model, name) for model in given]", "[0 for model in given]", "a model keeps its numbers"),
+    ),
+    *_of(
         "config/config.yaml",
         PAPER,
         ("epochs: 200", "epochs: 100", "App. C: 200 epochs"),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from amun_steps.datasets import Sizes, share_of
+from amun_steps.plan import given
 from amun_steps.plan.forget import check_family, family_of
 from amun_steps.plan.messages import ConfigError, known, names, shown
 from amun_steps.plan.schema import check_schema
@@ -12,6 +13,8 @@ from amun_steps.plan.signatures import check_call, method_needs, said_sizes, sig
 from amun_steps.store.addresses import PACKAGE
 from amun_steps.store.plugins import PLUGINS, ROOMS
 from amun_steps.store.step import InputError
+
+ACCESS = ("with_remain", "without_remain")
 
 ROLES = ("originals", "references", "retrained")
 """What is trained from scratch, each kind by a recipe of its own."""
@@ -83,6 +86,11 @@ def _check_datasets(config: Mapping[str, Any]) -> Known:
 def _check_method(name: str, config: Mapping[str, Any]) -> None:
     """Raise ConfigError for a method whose module does not take its grid, or has no use for its other keys."""
     method = config["methods"][name]
+    if "files" in method:
+        _check_submission(name, method)
+        return
+    if "access" in method:
+        raise ConfigError(f"methods.{name}.access: is for a submission, with files; where a method can do, it is run")
     module = method.get("module", name)
     check_call(f"methods.{name}", "module", "methods", module, "unlearn", method.get("grid", {}), lists=True)
     adversarial = "adversarial" in method_needs(module)
@@ -93,10 +101,22 @@ def _check_method(name: str, config: Mapping[str, Any]) -> None:
         known(f"methods.{name}.attack", method["attack"], config["attacks"])
 
 
+def _check_submission(name: str, method: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a submission that does not say its access, or says how it would be run."""
+    if "access" not in method:
+        raise ConfigError(f"methods.{name}: lacks the key 'access' (what made the files had: {' or '.join(ACCESS)})")
+    for key in method:
+        if key not in ("files", "access"):
+            raise ConfigError(
+                f"methods.{name}.{key}: has no use beside files, which nothing is run for; remove the key"
+            )
+
+
 def _check_experiment(name: str, config: Mapping[str, Any], sizes: Known) -> None:
     """Raise ConfigError for an experiment that names nothing, or whose parts do not go together."""
     at, experiment = f"experiments.{name}", config["experiments"][name]
-    dataset, count = experiment["dataset"], experiment["originals"]["count"]
+    dataset = experiment["dataset"]
+    given.check_keys(at, experiment)
     known(f"{at}.dataset", dataset, config["datasets"])
     _check_network(f"{at}.network", experiment, config)
     known(f"{at}.attack", experiment["attack"], config["attacks"])
@@ -107,20 +127,22 @@ def _check_experiment(name: str, config: Mapping[str, Any], sizes: Known) -> Non
     for family in experiment["forget"]:
         references = experiment["references"]["count"]
         check_family(f"forget.{family}", config["forget"][family], sizes[dataset], references, dataset)
-    for role in ROLES:
+    given.check(at, config, experiment)
+    for role in _trained(experiment):
         _check_padding("training", experiment[role]["training"], config, dataset, sizes)
     _check_padding("unlearning", experiment["unlearning"], config, dataset, sizes)
+    count, from_files = given.count_of(experiment), "files" in experiment["originals"]
+    key = f"{at}.originals.files" if from_files else f"{at}.originals.count"
     for method in experiment["methods"]:
         if config["methods"][method].get("transferred") and count < 2:
             raise ConfigError(
-                f"{at}.originals.count: found 1, expected at least 2: '{method}' takes the adversarial examples of"
-                " other original models"
+                f"{key}: found {count}, expected at least 2: '{method}' takes the adversarial examples of other"
+                " original models"
             )
     for original in config["tuning"]["originals"]:
         if original >= count:
-            raise ConfigError(
-                f"tuning.originals: found {original}, expected numbers below {at}.originals.count, which is {count}"
-            )
+            which = f"{key}, which {'are' if from_files else 'is'} {count}"
+            raise ConfigError(f"tuning.originals: found {original}, expected numbers below {which}")
 
 
 def _check_network(at: str, experiment: Mapping[str, Any], config: Mapping[str, Any]) -> None:
@@ -129,7 +151,7 @@ def _check_network(at: str, experiment: Mapping[str, Any], config: Mapping[str, 
     network = {key: value for key, value in experiment["network"].items() if key not in ("name", "normalise")}
     check_call(at, "name", "models", experiment["network"]["name"], "build", network)
     can_normalise = "batch_norm" in signature(f"amun_steps.models.{experiment['network']['name']}", "build")
-    for role in ROLES:
+    for role in _trained(experiment):
         recipe = experiment[role]["training"]
         known(f"{at.removesuffix('network')}{role}.training", recipe, config["training"])
         if "clipping" in config["training"][recipe] and can_normalise and network.get("batch_norm", True):
@@ -137,6 +159,11 @@ def _check_network(at: str, experiment: Mapping[str, Any], config: Mapping[str, 
                 f"{at}: '{recipe}' clips spectral norms, which batch normalisation would scale up again;"
                 " set batch_norm: false"
             )
+
+
+def _trained(experiment: Mapping[str, Any]) -> list[str]:
+    """Which of ROLES an experiment trains; the others are taken from files."""
+    return [role for role in ROLES if "files" not in experiment[role]]
 
 
 def _check_table(name: str, config: Mapping[str, Any]) -> None:
@@ -149,13 +176,15 @@ def _check_table(name: str, config: Mapping[str, Any]) -> None:
     able = [[m for m in table["methods"] if can(config, m, access)] for access in table["access"]]
     if not any(able) or (table.get("access_in") == "columns" and min(map(len, able)) < len(table["methods"])):
         raise ConfigError(
-            f"tables.{name}.methods: found methods that need D_R with the access without_remain; take them out, or"
-            " that access"
+            f"tables.{name}.methods: found methods that need D_R with the access without_remain, or submissions with"
+            " the other access; take them out, or that access"
         )
 
 
 def can(config: Mapping[str, Any], method: str, access: str) -> bool:
-    """Whether a method of the config can do with this access."""
+    """Whether a method of the config can do with this access; a submission, whether it had it."""
+    if "files" in config["methods"][method]:
+        return access == config["methods"][method]["access"]
     return access == "with_remain" or "remain" not in method_needs(config["methods"][method].get("module", method))
 
 
@@ -185,7 +214,12 @@ def _check_figure(name: str, config: Mapping[str, Any], sizes: Known) -> None:
             if key in config["training"][figure["recipe"]]:
                 raise ConfigError(f"{at}.recipe: '{figure['recipe']}' has {key}, which fine-tuning here does without")
     if "access" in figure and not can(config, figure["method"], figure["access"]):
-        raise ConfigError(f"{at}.access: '{figure['method']}' needs D_R; expected with_remain")
+        method, other = figure["method"], ACCESS[figure["access"] == ACCESS[0]]
+        why = "is a submission with the other access" if "files" in config["methods"][method] else "needs D_R"
+        raise ConfigError(f"{at}.access: '{method}' {why}; expected {other}")
+    for method in figure.get("methods", ()):
+        if "files" in config["methods"][method]:
+            raise ConfigError(f"{at}.methods: '{method}' is a submission, which answers no other requests; take it out")
     for method in figure.get("adaptive", ()):
         if "adversarial" not in method_needs(config["methods"][method].get("module", method)):
             raise ConfigError(f"{at}.adaptive: '{method}' uses no adversarial examples; take it out")

@@ -5,27 +5,13 @@ has, what code computes it, what it builds on and in whose folder it lies. Rules
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from amun_steps.plan.config import can
+from amun_steps.plan import given
+from amun_steps.plan.config import ACCESS, can
 from amun_steps.plan.models import Models, recipe_of
 from amun_steps.plan.signatures import method_needs
-from amun_steps.plan.stage import Stage, stage
-
-ACCESS = ("with_remain", "without_remain")
-
-
-@dataclass(frozen=True)
-class Scored:
-    """The scores of a method's models in an experiment: a row of its tables. `access` is empty for models that are not
-    unlearned."""
-
-    experiment: str
-    method: str
-    access: str
-    forget: str
-    scores: Stage
+from amun_steps.plan.stage import Scored, Stage, stage
 
 
 class Experiment(Models):
@@ -37,6 +23,10 @@ class Experiment(Models):
         for method in self.wanted["methods"]:
             if can(self.config, method, access):
                 yield method
+
+    def tunable(self, access: str) -> list[str]:
+        """Those of `methods` that are run here: no submissions."""
+        return [method for method in self.methods(access) if "files" not in self.config["methods"][method]]
 
     @stage
     def tuned(self, method: str, access: str, family: str) -> Stage:
@@ -55,12 +45,14 @@ class Experiment(Models):
 
     @stage
     def unlearned(self, method: str, access: str, family: str) -> Stage:
+        if "files" in self.config["methods"][method]:
+            return given.submitted(self, method, family)
         run = {"forget_name": family, "unlearning": self._unlearning(method, access)}
         tuned = self.tuned(method, access, family)
         return Stage(
             kind="unlearned",
             name=method,
-            parameters={**run, "runs": self._runs()},
+            parameters={**run, "runs": self.runs},
             code=["amun_steps.steps.unlearn", *self._method_code(method)],
             builds_on={**self._unlearned_from(method), "forget": self.forget(family), "tuned": tuned},
             inside=tuned,
@@ -114,7 +106,7 @@ class Experiment(Models):
         attack: the one that D_A is searched for anew with before each request; empty where it stays the originals'.
         """
         unlearning = {"requests_name": requests, "unlearning": self._unlearning(method, access)}
-        parameters = {**unlearning, **self._judge(), "runs": self._runs()}
+        parameters = {**unlearning, **self._judge(), "runs": self.runs}
         code = ["amun_steps.steps.continuous", *self._method_code(method)]
         if attack:
             parameters["attack"] = self.config["attacks"][attack]
@@ -160,7 +152,8 @@ class Experiment(Models):
             reads["adversarial"] = self.adversarial(self.attack(method))
         return reads
 
-    def _runs(self) -> int:
+    @property
+    def runs(self) -> int:
         """How many times each method unlearns a set from an original."""
         return self.config["unlearning"][self.wanted["unlearning"]]["runs"]
 
@@ -168,7 +161,7 @@ class Experiment(Models):
         """The `unlearning` parameter of the steps that unlearn."""
         recipe = {k: v for k, v in self.config["unlearning"][self.wanted["unlearning"]].items() if k != "runs"}
         transferred = {"transferred": True} if self.config["methods"][method].get("transferred") else {}
-        clipping = {k: v for k, v in self.originals().parameters["training"].items() if k == "clipping"}
+        clipping = {k: v for k, v in self.originals().parameters.get("training", {}).items() if k == "clipping"}
         method_and_recipe = {"method": self._module(method), "remain": access == "with_remain", "recipe": recipe}
         return {**method_and_recipe, "seed": self.seed, **transferred, **clipping}
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from amun_steps.plan import given
 from amun_steps.plan.forget import family_of
 from amun_steps.plan.messages import ConfigError
 from amun_steps.plan.signatures import said_content
@@ -45,6 +46,8 @@ class Models:
 
     @stage
     def originals(self) -> Stage:
+        if "files" in self.wanted["originals"]:
+            return given.originals(self)
         return Stage(
             kind="originals",
             name=self.called,
@@ -56,6 +59,8 @@ class Models:
 
     @stage
     def inclusion(self) -> Stage:
+        if "files" in self.wanted["references"]:
+            return given.inclusion(self)
         count = self.wanted["references"]["count"]
         return Stage(
             kind="inclusion",
@@ -68,6 +73,8 @@ class Models:
 
     @stage
     def references(self) -> Stage:
+        if "files" in self.wanted["references"]:
+            return given.references(self)
         return Stage(
             kind="references",
             name=f"{self.called}-references",
@@ -117,6 +124,8 @@ class Models:
 
     @stage
     def retrained(self, family: str) -> Stage:
+        if "files" in self.wanted["retrained"]:
+            return given.retrained(self, family)
         count = self.wanted["retrained"]["count"]
         return Stage(
             kind="retrained",

@@ -26,7 +26,8 @@ def known_sizes(dataset: Stage) -> Sizes | None:
 
 
 def try_networks(plan: Plan) -> None:
-    """Raise ConfigError, naming the key, for a network that cannot be built for its data set or cannot take its images.
+    """Raise ConfigError, naming key or file, for a network that cannot be built for its data set or cannot take its
+    images, and for a file in place of a model that is none of it.
 
     It costs the seconds that importing torch takes, but not where all originals are there: what was trained can be.
     """
@@ -45,6 +46,29 @@ def try_networks(plan: Plan) -> None:
                 f"experiments.{name}.network: '{network['name']}' does not work for images of {image} and"
                 f" {sizes.classes} classes ({experiment['dataset']}): {wrong}"
             )
+    for stage in plan.stages.values():
+        if stage.module == "amun_steps.steps.given" and not any(
+            stage.folder.glob("*[!n]")
+        ):  # no receipt, .json, either
+            sizes = known_sizes(stage.builds_on["dataset"])
+            try:
+                if sizes is not None:
+                    _try_files(stage, sizes)
+            except InputError as error:
+                raise ConfigError(f"{error}") from None
+
+
+def _try_files(stage: Stage, sizes: Sizes) -> None:
+    """Raise InputError, naming it, for a file of a stage that is no model of its network, or no inclusion matrix."""
+    from amun_steps.steps.given import load_module, read_inclusion
+
+    if stage.kind == "inclusion":
+        count = stage.parameters["references"]
+        read_inclusion(Path(stage.elsewhere["file"]), count, sizes.train + sizes.test)
+        return
+    network = stage.parameters["network"] | {"shape": sizes.shape, "classes": sizes.classes}
+    for path in stage.elsewhere["files"]:
+        load_module(Path(path), network, diverged=stage.kind == "submitted")
 
 
 @functools.cache

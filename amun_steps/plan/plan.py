@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from amun_steps.plan.config import check
-from amun_steps.plan.experiment import Experiment, Scored
-from amun_steps.plan.stage import Stage
+from amun_steps.plan.experiment import Experiment
+from amun_steps.plan.stage import Scored, Stage
 
 
 class Plan:

@@ -40,6 +40,17 @@ class Stage:
         """`name-address`: the name is for people, the address for machines."""
         return f"{self.name}-{self.address}"
 
+    @property
+    def count(self) -> int:
+        """How many original models it is, or how many retrained ones for each forget set."""
+        given = self.parameters.get("given")  # from files
+        return self.parameters["count"] if given is None else sum(m["set"] == given[0]["set"] for m in given)
+
+    @property
+    def module(self) -> str:
+        """The step's module: the first of its code."""
+        return self.code[0]
+
     @cached_property
     def folder(self) -> Path:
         return (self.inside.folder if self.inside else STORE) / self.slug
@@ -61,6 +72,18 @@ class Stage:
             else:
                 words.append(value if isinstance(value, str) else canonical(value))
         return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores of a method's models in an experiment: a row of its tables. `access` is empty for models that are not
+    unlearned."""
+
+    experiment: str
+    method: str
+    access: str
+    forget: str
+    scores: Stage
 
 
 def stage(describe: Callable[..., Stage]) -> Callable[..., Stage]:

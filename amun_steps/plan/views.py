@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from amun_steps.plan import folders
+from amun_steps.plan.config import ACCESS
 from amun_steps.plan.config_file import read
-from amun_steps.plan.experiment import ACCESS
 from amun_steps.plan.messages import ConfigError
 from amun_steps.plan.plan import Plan
 from amun_steps.plan.stage import Stage
@@ -172,7 +172,7 @@ def _distances(plan: Plan, found: _Panels, title: str, of: Mapping[str, tuple[st
 
 
 def _all_originals(stage: Stage) -> list[tuple[Stage, str]]:
-    return [(stage, f"original{o}.h5") for o in range(stage.builds_on["originals"].parameters["count"])]
+    return [(stage, f"original{o}.h5") for o in range(stage.builds_on["originals"].count)]
 
 
 def _retrained_confidence(plan: Plan, found: _Panels, experiment: str, forget: Sequence[str], clipped: str) -> None:
@@ -193,7 +193,7 @@ def _unlearned_confidence(
     for family in forget:
         unlearned = stages.unlearned(method, access, family)
         _confidence(plan, found, experiment, family, stages.originals(), "originals.h5", "Before")
-        _confidence(plan, found, experiment, family, unlearned, "unlearned.h5", "After")
+        _confidence(plan, found, experiment, family, unlearned, f"{unlearned.kind}.h5", "After")
 
 
 def _epsilons(plan: Plan, found: _Panels, of: Sequence[Mapping[str, str]]) -> None:
@@ -235,29 +235,34 @@ FIGURES = {
 
 
 def training(plan: Plan) -> list[tuple[str, _Panels]]:
-    """What shows how every model was trained: rows of panels, each with its title; the losses of an experiment's
-    stages, and each method's tuning."""
+    """What shows how the models were trained that were trained here: rows of panels, each with its title; the losses of
+    an experiment's stages, and each method's tuning."""
     found = []
     for name, stages in plan.experiments.items():
         losses = _Panels()
-        losses.add("losses", "originals", {"original": [(stages.originals(), "originals.h5")]})
-        sets = {family: range(how.sets + 1) for family, how in stages.families.items()}
-        curves = {f: [(stages.retrained(f), f"set{s}.h5") for s in numbers] for f, numbers in sets.items()}
-        losses.add("losses", "retrained", curves)
+        if "files" not in stages.wanted["originals"]:
+            losses.add("losses", "originals", {"original": [(stages.originals(), "originals.h5")]})
+        if "files" not in stages.wanted["retrained"]:
+            tuned = any(map(stages.tunable, ACCESS))
+            sets = {family: range(how.sets + tuned) for family, how in stages.families.items()}
+            curves = {f: [(stages.retrained(f), f"set{s}.h5") for s in numbers] for f, numbers in sets.items()}
+            losses.add("losses", "retrained", curves)
         settings = list(itertools.product(ACCESS, stages.wanted["forget"]))
         for access, family in settings:
-            curves = {m: [(stages.unlearned(m, access, family), "unlearned.h5")] for m in stages.methods(access)}
+            curves = {m: [(stages.unlearned(m, access, family), "unlearned.h5")] for m in stages.tunable(access)}
             if curves:
                 losses.add("losses", f"{access.replace('_', ' ')}, {family}", curves)
-        found.append((f"{name}: training loss", losses))
+        if losses.panels:
+            found.append((f"{name}: training loss", losses))
         for method in stages.wanted["methods"]:
             grids = _Panels()
             for access, family in settings:
-                if method in stages.methods(access):
+                if method in stages.tunable(access):
                     tuned = stages.tuned(method, access, family)
                     shown = [(tuned, "grid.csv"), (tuned, "best.json")]
                     grids.add("grid", f"{access.replace('_', ' ')}, {family}", {method: shown})
-            found.append((f"{name}: tuning of {method}", grids))
+            if grids.panels:
+                found.append((f"{name}: tuning of {method}", grids))
     return found
 
 

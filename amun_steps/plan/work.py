@@ -62,10 +62,11 @@ def work_of(job: Job, stage: Stage, sizes: Sizes) -> Work:
     asked = next((on[role].parameters for role in ("forget", "requests") if role in on), {})
     forget = forgotten(on["forget"], sizes) if "forget" in on else round(asked.get("fraction", 0) * sizes.train)
     context = vars(sizes) | {"forget": forget}
-    trained = stage if "training" in wanted else on.get("originals") or on.get("references")
+    own = {"training", "given"} & wanted.keys()
+    trained = stage if own else on.get("originals") or on.get("references")
     if trained:
         images = {"shape": sizes.shape, "classes": sizes.classes}
-        context["network"] = trained.parameters["training"]["network"] | images
+        context["network"] = trained.parameters.get("training", trained.parameters)["network"] | images
         model = _model_bytes(canonical(context["network"]))
         model_and_outputs = model + 4 * samples * sizes.classes
 
@@ -90,10 +91,15 @@ def work_of(job: Job, stage: Stage, sizes: Sizes) -> Work:
             return work(wanted["references"] * samples)
         case "requests":
             return work(wanted["sets"] * wanted["requests"] * samples)
+        case "originals" | "retrained" | "submitted" if "given" in wanted:  # from files
+            count = stage.count * (asked["sets"] if stage.kind == "submitted" else 1)
+            return work(count * model_and_outputs, count, predict=count * samples)
         case "originals" | "retrained":
             count, epochs = wanted["count"], wanted["training"]["recipe"]["epochs"]
             counts = {"train": count * epochs * (sizes.train - forget), "predict": count * samples}
             return work(count * model_and_outputs, count, wanted["training"], **counts)
+        case "references" if "given" in wanted:
+            return work(model, 1, predict=samples)
         case "references":  # every sample is in half of them
             epochs = wanted["training"]["recipe"]["epochs"]
             return work(model, len(job.models), wanted["training"], train=epochs * samples // 2)
@@ -114,7 +120,7 @@ def work_of(job: Job, stage: Stage, sizes: Sizes) -> Work:
             return work(runs * model_and_outputs, runs, wanted["unlearning"], **counts)
         case "scores":
             made = on["models"]
-            rows = _runs(made, asked) if made.kind == "unlearned" else asked["sets"] * made.parameters["count"]
+            rows = _runs(made, asked) if made.kind == "unlearned" else asked["sets"] * made.count
             return work(8 * rows * samples, score=rows, svm=rows)
         case "continuous":  # what was forgotten is out of D_R from then on
             runs, each = _runs(stage, asked), asked["requests"]
@@ -127,7 +133,7 @@ def work_of(job: Job, stage: Stage, sizes: Sizes) -> Work:
                 counts.update(attacked)
             return work(0, runs, wanted["unlearning"], **{what: runs * count for what, count in counts.items()})
         case "finetuned":
-            count, epochs = len(SETS) * on["originals"].parameters["count"], wanted["recipe"]["epochs"]
+            count, epochs = len(SETS) * on["originals"].count, wanted["recipe"]["epochs"]
             images = count * epochs * (sizes.train + forget + len(PANELS) * forget)
             tested = count * len(PANELS) * (epochs + 1) * sizes.test
             return work(0, count * len(PANELS), wanted, train=images, predict=tested)
@@ -136,7 +142,7 @@ def work_of(job: Job, stage: Stage, sizes: Sizes) -> Work:
 
 def _runs(stage: Stage, asked: Mapping[str, Any]) -> int:
     """The unlearning runs of a method: sets that are asked to be forgotten x originals x repetitions."""
-    return asked["sets"] * stage.builds_on["originals"].parameters["count"] * stage.parameters["runs"]
+    return asked["sets"] * stage.builds_on["originals"].count * stage.parameters["runs"]
 
 
 def _attacked(attack: Mapping[str, Any], images: int) -> dict[str, int]:

@@ -67,4 +67,4 @@ def listing(*, models: list[Path], output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main(references)
+    main(references, listing)

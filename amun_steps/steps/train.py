@@ -153,21 +153,23 @@ def write_models(
     outputs: Path,
     stack: stacks.Stack,
     images: Tensor,
-    losses: np.ndarray,
+    losses: np.ndarray | None,
     numbers: dict[str, Sequence[int]],
     size: int,
     choice: str = "{}",
 ) -> None:
     """Write a stack to `models` and, to `outputs`, what its models say of every sample, `size` models at a time.
 
-    `outputs` gets `logits` (models, N, classes) float32, `training_loss` (models, epochs) and `numbers`: for each model
-    its `original`, `set` and `run`, -1 where there is none, and its `seed`; `choice` is an attribute of the file.
+    `outputs` gets `logits` (models, N, classes) float32, `training_loss` (models, epochs) of models that were trained
+    here, and `numbers`: for each model its `original`, `set` and `run`, -1 where there is none, and its `seed`;
+    `choice` is an attribute of the file.
     """
     stacks.save(stack, models)
     columns = {name: np.array(values) for name, values in numbers.items()}
     parts = (stack[start : start + size].predict(images).numpy() for start in range(0, stack.size, size))
     logits = Parts((stack.size, len(images), stack.network["classes"]), parts)
-    write_arrays(outputs, {"logits": logits, "training_loss": losses, **columns}, choice=choice)
+    trained = {} if losses is None else {"training_loss": losses}
+    write_arrays(outputs, {"logits": logits, **trained, **columns}, choice=choice)
 
 
 if __name__ == "__main__":

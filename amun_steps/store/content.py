@@ -1,10 +1,10 @@
-"""What is in files: one SHA-256 of their names, sizes and bytes, part of the address of a data set of one's own."""
+"""What is in files that a person gave: SHA-256 that are part of addresses, kept so that none is read each time."""
 
 import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,9 +26,20 @@ def digest(files: Mapping[str, Path], *, cached: bool = True) -> str:
     what they keep at the same time: the last one's is there, and what it lacks is read once more. Raises InputError,
     naming it, for a file that cannot be read.
     """
+    found = _stated(list(files.values()), cached)
+    return hashlib.sha256(canonical(dict(zip(files, found, strict=True))).encode()).hexdigest()
+
+
+def known_sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes, kept as `digest` does. Raises InputError for one that cannot be read."""
+    return _stated([path], cached=True)[0][1]
+
+
+def _stated(paths: Sequence[Path], cached: bool) -> list[tuple[int, str]]:
+    """The size and SHA-256 of each file."""
     known = _known() if cached else {}
-    new, found = {}, {}
-    for name, path in files.items():
+    new, found = {}, []
+    for path in paths:
         key = os.path.abspath(path)
         try:
             state = os.stat(path)
@@ -39,12 +50,12 @@ def digest(files: Mapping[str, Path], *, cached: bool = True) -> str:
                     new[key] = [state.st_size, state.st_mtime_ns, *rest]
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-        found[name] = [state.st_size, *rest]
+        found.append((state.st_size, *rest))
     if new:
         with suppress(OSError):  # a plan may be looked at where nothing can be written
             CACHE.parent.mkdir(exist_ok=True)
             write_whole(CACHE, lambda path: path.write_text(json.dumps(_known() | new), encoding="utf-8"))
-    return hashlib.sha256(canonical(found).encode()).hexdigest()
+    return found
 
 
 def _known() -> dict[str, list]:

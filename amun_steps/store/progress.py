@@ -17,6 +17,15 @@ def to_stderr() -> None:
     LOG.setLevel(logging.INFO)
 
 
+TOLD = "-> "
+"""How what a line of a step's log says begins where the terminal shows it too, when the job is done."""
+
+
+def tell(text: str) -> None:
+    """Log what the person who looks on at the terminal should see."""
+    LOG.info("%s%s", TOLD, text)
+
+
 class Progress:
     """A loop over `total` things, called `unit`, of which `done` were done before; `label` says what for.
 

@@ -163,10 +163,15 @@ def initialise(network: dict[str, Any], seeds: Sequence[int], device: torch.devi
         for seed in seeds:
             seed_globally(seed)
             models.append(build(network))
-    weights = torch.stack([nn.utils.parameters_to_vector(m.parameters()) for m in models]).detach()
+    return of_modules(network, models, device)
+
+
+def of_modules(network: dict[str, Any], modules: Sequence[nn.Module], device: torch.device) -> Stack:
+    """A stack of copies of modules of one network."""
+    weights = torch.stack([nn.utils.parameters_to_vector(m.parameters()) for m in modules]).detach()
     buffers = {
-        name: torch.stack([dict(m.named_buffers())[name] for m in models]).to(device)
-        for name, _ in models[0].named_buffers()
+        name: torch.stack([dict(m.named_buffers())[name] for m in modules]).to(device)
+        for name, _ in modules[0].named_buffers()
     }
     return Stack(network, weights.to(device), buffers)
 

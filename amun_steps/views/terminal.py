@@ -9,10 +9,11 @@ import logging
 import re
 import signal
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from amun_steps.store.progress import duration
+from amun_steps.store.progress import TOLD, duration
 
 LINE = re.compile(r"\d\d:\d\d:\d\d ")
 """How a line of a step's log begins that is no failure (see `amun_steps.store.progress`)."""
@@ -35,6 +36,7 @@ class Terminal(logging.Formatter):
         super().__init__()
         self.usual = usual
         self.names: dict[int, str] = {}
+        self.logs: dict[int, list[str]] = {}
         self.began: dict[int, float] = {}
         self.ended: list[int] = []
         self.commands: list[str] = []
@@ -46,6 +48,7 @@ class Terminal(logging.Formatter):
         event, text = getattr(record, "event", None), str(record.msg)
         if event == "job_info":
             self.names[record.jobid] = name(record.rule_name, record.output)
+            self.logs[record.jobid] = list(record.log)
             self.began[record.jobid] = time.monotonic()
         elif event == "job_finished":
             self.failed.pop(record.job_id, None)  # it was tried again
@@ -63,7 +66,8 @@ class Terminal(logging.Formatter):
             return f"{now} start   {self.names[record.jobid]}"
         if event == "job_finished":
             took = duration(time.monotonic() - self.began.get(record.job_id, time.monotonic()))
-            return f"{now} done    {self.names.get(record.job_id, record.job_id)} ({took})"
+            done = f"{now} done    {self.names.get(record.job_id, record.job_id)} ({took})"
+            return "\n".join([done, *told(self.logs.get(record.job_id, ()))])
         if event == "job_error":
             if self.stopped:
                 return ""
@@ -120,6 +124,13 @@ def killed(command: str) -> str:
         return ""
     sentence = f"It was killed from outside by {signal.Signals(number).name}"
     return sentence + (", as happens when memory runs out." if number == signal.SIGKILL else ".")
+
+
+def told(logs: Iterable[str]) -> list[str]:
+    """What a job that is done says to the person who looks on."""
+    texts = [Path(log).read_text(encoding="utf-8", errors="replace") for log in logs if Path(log).is_file()]
+    found = re.findall(rf"^\d\d:\d\d:\d\d {TOLD}(.*)", "\n".join(texts), re.MULTILINE)
+    return [f"         {said}" for said in found]
 
 
 def last_words(log: Path) -> str:

@@ -52,7 +52,7 @@ wildcard_constraints:
         name: r"[A-Za-z0-9_-]+-[0-9a-f]{12}"
         for name in (
             *("dataset", "forget", "inclusion", "originals", "references", "signals", "retrained"),
-            *("adversarial", "tuned", "unlearned", "scores", "requests", "continuous", "finetuned"),
+            *("adversarial", "tuned", "unlearned", "submitted", "scores", "requests", "continuous", "finetuned"),
         )
     },
 
@@ -110,6 +110,11 @@ def options(slug, *names):
     return lambda wildcards: stage(wildcards, slug).options(*names)
 
 
+def module(slug):
+    """Params function: the module of the step that makes the stage named by wildcard `slug`."""
+    return lambda wildcards: stage(wildcards, slug).module
+
+
 def worth(kind):
     """Resources of a job of one kind of stage. Not parameters: they change speed and cost, and run nothing again."""
     wanted = {"runtime": JOBS["minutes"][kind], "mem_mb": JOBS["memory_mb"]}
@@ -136,7 +141,7 @@ def adversarial_sets(slug):
 
     def files(wildcards):
         stages = stage(wildcards, slug).builds_on
-        count = stages["originals"].parameters["count"]
+        count = stages["originals"].count
         return of(slug, "adversarial", *(f"original{o}.h5" for o in range(count)))(wildcards)
 
     return files

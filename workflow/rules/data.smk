@@ -55,6 +55,7 @@ rule inclusion:
     resources:
         **worth("dataset"),
     params:
+        module=module("inclusion"),
         options=options("inclusion"),
     shell:
-        "python -m amun_steps.steps.subsets inclusion --dataset {input.dataset} {params.options} --output {output} &> {log}"
+        "python -m {params.module} inclusion --dataset {input.dataset} {params.options} --output {output} &> {log}"

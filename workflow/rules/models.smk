@@ -1,4 +1,5 @@
 # Models trained from scratch: originals on D, reference models on their half of train + test, retrained ones on D_R.
+# Where the config has files in their place, the module of the step is another one.
 
 
 rule originals:
@@ -18,9 +19,10 @@ rule originals:
     resources:
         **worth("originals"),
     params:
+        module=module("originals"),
         options=options("originals"),
     shell:
-        "python -m amun_steps.steps.train originals --dataset {input.dataset} {params.options} --stack {resources.stack}"
+        "python -m {params.module} originals --dataset {input.dataset} {params.options} --stack {resources.stack}"
         " --models {output.models} --outputs {output.outputs} &> {log}"
 
 
@@ -41,9 +43,10 @@ rule retrained:
     resources:
         **worth("retrained"),
     params:
+        module=module("retrained"),
         options=options("retrained"),
     shell:
-        "python -m amun_steps.steps.train retrained --dataset {input.dataset} --forget {input.forget} --set {wildcards.set}"
+        "python -m {params.module} retrained --dataset {input.dataset} --forget {input.forget} --set {wildcards.set}"
         " {params.options} --stack {resources.stack} --models {output.models} --outputs {output.outputs} &> {log}"
 
 
@@ -65,9 +68,10 @@ rule references:
     resources:
         **worth("references"),
     params:
+        module=module("references"),
         options=options("references"),
     shell:
-        "python -m amun_steps.steps.references --dataset {input.dataset} --inclusion {input.inclusion}"
+        "python -m {params.module} references --dataset {input.dataset} --inclusion {input.inclusion}"
         " --first {wildcards.first} --last {wildcards.last} {params.options} --stack {resources.stack} --output {output}"
         " &> {log}"
 

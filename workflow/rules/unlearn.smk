@@ -76,3 +76,27 @@ rule unlearn:
         "python -m amun_steps.steps.unlearn --dataset {input.dataset} --originals {input.originals} --forget {input.forget}"
         " --adversarial {input.adversarial} --tuned {input.tuned} {params.options} --stack {resources.stack}"
         " --models {output.models} --outputs {output.outputs} &> {log}"
+
+
+# What somebody else unlearned: a submission.
+rule submitted:
+    input:
+        unless_there(
+            "{dataset}/{originals}/{submitted}/submitted.h5",
+            dataset="{dataset}/dataset.h5",
+            forget=of("submitted", "forget", "forget.h5"),
+        ),
+    output:
+        models=f"{STORE}/{{dataset}}/{{originals}}/{{submitted}}/submitted.safetensors",
+        outputs=f"{STORE}/{{dataset}}/{{originals}}/{{submitted}}/submitted.h5",
+    log:
+        "results/logs/{dataset}/{originals}/{submitted}.log",
+    conda:
+        "../envs/steps.yaml"
+    resources:
+        **worth("signals"),
+    params:
+        options=options("submitted"),
+    shell:
+        "python -m amun_steps.steps.given submitted --dataset {input.dataset} --forget {input.forget} {params.options}"
+        " --stack {resources.stack} --models {output.models} --outputs {output.outputs} &> {log}"

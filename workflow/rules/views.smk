@@ -130,7 +130,8 @@ rule report:
             json.dumps([{"title": t, "panels": p.panels, "inputs": list(p.files)} for t, p in TRAINING])
         ),
         store=lambda wildcards: STORE,
-        config=shlex.quote(json.dumps(config)),  # as it is after all --configfile and --config
+        # as it is after all --configfile and --config; a function, since Snakemake would fill in the {set} of a pattern
+        config=lambda wildcards: shlex.quote(json.dumps(config)),
     shell:
         "python -m amun_steps.views.report --tables {input.tables} --figures {input.figures} --captions {params.captions}"
         " --runs {input.runs} --claims {input.claims} --trained {params.trained} --config {params.config} --store {params.store} --output {output} &> {log}"
