@@ -189,8 +189,8 @@ def test_a_model_that_knows_nothing_and_one_that_diverged_are_told(data, model, 
     told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("-> ")]
     assert [re.sub(r"[\d.]+%", "N%", text.replace(f"{data.parent}/", "")) for text in told] == [
         "-> models from files: accuracy N% on what they learned, N% on test",
-        "-> 0.pt: only N% on what it learned: was it trained on images that were normalised in another way, or with"
-        " classes in another order?",
+        "-> 0.pt: only N% on what it learned: was it trained on images that were normalised (then the config's"
+        " network wants `normalise`), or with classes in another order?",
         "-> 1.pt: has diverged: its logits are no finite numbers",
     ]
 

@@ -46,7 +46,9 @@ class Experiment(Models):
     @stage
     def unlearned(self, method: str, access: str, family: str) -> Stage:
         if "files" in self.config["methods"][method]:
-            return given.submitted(self, method, family)
+            files = given.of_submission(self.config, self.wanted, method, family)
+            reads = {"originals": self.originals(), "forget": self.forget(family)}
+            return self.from_files("submitted", f"{method}-{family}", files, self.originals(), **reads)
         run = {"forget_name": family, "unlearning": self._unlearning(method, access)}
         tuned = self.tuned(method, access, family)
         return Stage(

@@ -1,5 +1,5 @@
 """Models from files, in place of those that the workflow trains or unlearns: which files a config means, whether they
-are all there, and the stages that they become."""
+are all there, and which model is in which."""
 
 import glob
 import itertools
@@ -8,16 +8,11 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from amun_steps.plan.forget import family_of
 from amun_steps.plan.messages import ConfigError, names
-from amun_steps.plan.stage import Stage
 from amun_steps.store.content import known_sha256
-
-if TYPE_CHECKING:
-    from amun_steps.plan.experiment import Experiment
-    from amun_steps.plan.models import Models
 
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
@@ -31,78 +26,42 @@ FORMS = {
 }
 """The keys of what an experiment says of its models: of those to be trained, and of those from files."""
 
+Files = Mapping[str, Mapping[str, int]]
+"""Models by the paths of their files, each with its numbers: of its original, set and run."""
+
 Values = Mapping[str, Sequence[str | int]]
 """The values of each placeholder of a pattern of paths: `{name}` in it stands for each of them."""
 
 
-def originals(experiment: "Models") -> Stage:
-    """The originals of an experiment, in the order of the config."""
-    models = {path: {"original": number} for number, path in enumerate(experiment.wanted["originals"]["files"])}
-    inside = experiment.dataset()
-    return _stage(experiment, "originals", f"{experiment.called}-given", models, inside, {})
+def of_originals(experiment: Mapping[str, Any]) -> Files:
+    """The originals of an experiment of a config, in its order."""
+    return {path: {"original": number} for number, path in enumerate(experiment["originals"]["files"])}
 
 
-def retrained(experiment: "Models", family: str) -> Stage:
+def of_retrained(config: Mapping[str, Any], experiment: Mapping[str, Any], family: str) -> Files:
     """The models that were retrained without each forget set of a family."""
-    values = _retrained_values(experiment.config, experiment.wanted, family)
-    models, inside = _numbered(experiment.wanted["retrained"]["files"], values), experiment.forget(family)
-    return _stage(experiment, "retrained", f"{experiment.called}-given-retrained", models, inside, {"forget": inside})
+    return _numbered(experiment["retrained"]["files"], _retrained_values(config, experiment, family))
 
 
-def inclusion(experiment: "Models") -> Stage:
-    """The inclusion matrix of reference models from files."""
-    wanted = experiment.wanted["references"]
-    return Stage(
-        kind="inclusion",
-        name=f"inclusion{wanted['count']}",
-        parameters={"references": wanted["count"], "sha256": known_sha256(Path(wanted["inclusion"]))},
-        code=["amun_steps.steps.given"],
-        builds_on={"dataset": experiment.dataset()},
-        inside=experiment.dataset(),
-        elsewhere={"file": wanted["inclusion"]},
-    )
-
-
-def references(experiment: "Models") -> Stage:
+def of_references(experiment: Mapping[str, Any]) -> Files:
     """The reference models, in the order of the inclusion matrix's rows."""
-    wanted, inside = experiment.wanted["references"], experiment.inclusion()
-    models = {_path(wanted["files"], each): {} for each in _each(_reference_values(wanted))}
-    return _stage(
-        experiment, "references", f"{experiment.called}-given-references", models, inside, {"inclusion": inside}
-    )
+    wanted = experiment["references"]
+    return {_path(wanted["files"], each): {} for each in _each(_reference_values(wanted))}
 
 
-def submitted(experiment: "Experiment", method: str, family: str) -> Stage:
-    """A submission: the models that somebody else unlearned, for each forget set of a family."""
-    values = _submitted_values(experiment.config, experiment.wanted, family)
-    models, inside = _numbered(experiment.config["methods"][method]["files"], values), experiment.originals()
-    reads = {"originals": inside, "forget": experiment.forget(family)}
-    return _stage(experiment, "submitted", f"{method}-{family}", models, inside, reads)
+def of_submission(config: Mapping[str, Any], experiment: Mapping[str, Any], method: str, family: str) -> Files:
+    """The models that somebody else unlearned, for each forget set of a family."""
+    return _numbered(config["methods"][method]["files"], _submitted_values(config, experiment, family))
 
 
-def _stage(
-    experiment: "Models",
-    kind: str,
-    name: str,
-    models: Mapping[str, Mapping[str, int]],
-    inside: Stage,
-    reads: Mapping[str, Stage],
-) -> Stage:
-    """Models by their paths, each with its numbers; the address has what is in the files, not where they lie."""
+def hashed(files: Files) -> list[dict[str, Any]]:
+    """What a step is given of each model: its numbers, -1 where there is none, and the SHA-256 of its file, so that the
+    address is of what is in the files, not of where they lie."""
     none = {"original": -1, "set": -1, "run": -1}
-    given = [{**none, **numbers, "sha256": known_sha256(Path(path))} for path, numbers in models.items()]
-    return Stage(
-        kind=kind,
-        name=name,
-        parameters={"network": experiment.wanted["network"], "given": given},
-        code=["amun_steps.steps.given", experiment.network_code],
-        builds_on={"dataset": experiment.dataset(), **reads},
-        inside=inside,
-        elsewhere={"files": list(models)},
-    )
+    return [{**none, **numbers, "sha256": known_sha256(Path(path))} for path, numbers in files.items()]
 
 
-def _numbered(pattern: str, values: Values) -> dict[str, dict[str, int]]:
+def _numbered(pattern: str, values: Values) -> Files:
     """The paths that a pattern stands for, each with its numbers."""
     return {
         _path(pattern, each): {key: value for key, value in each.items() if key != "forget"} for each in _each(values)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from amun_steps.plan import given
@@ -9,6 +10,7 @@ from amun_steps.plan.forget import family_of
 from amun_steps.plan.messages import ConfigError
 from amun_steps.plan.signatures import said_content
 from amun_steps.plan.stage import Stage, stage
+from amun_steps.store.content import known_sha256
 from amun_steps.store.step import InputError
 
 
@@ -47,7 +49,7 @@ class Models:
     @stage
     def originals(self) -> Stage:
         if "files" in self.wanted["originals"]:
-            return given.originals(self)
+            return self.from_files("originals", "given", given.of_originals(self.wanted), self.dataset())
         return Stage(
             kind="originals",
             name=self.called,
@@ -60,7 +62,7 @@ class Models:
     @stage
     def inclusion(self) -> Stage:
         if "files" in self.wanted["references"]:
-            return given.inclusion(self)
+            return self._given_inclusion()
         count = self.wanted["references"]["count"]
         return Stage(
             kind="inclusion",
@@ -74,7 +76,8 @@ class Models:
     @stage
     def references(self) -> Stage:
         if "files" in self.wanted["references"]:
-            return given.references(self)
+            files, inclusion = given.of_references(self.wanted), self.inclusion()
+            return self.from_files("references", "given-references", files, inclusion, inclusion=inclusion)
         return Stage(
             kind="references",
             name=f"{self.called}-references",
@@ -125,7 +128,8 @@ class Models:
     @stage
     def retrained(self, family: str) -> Stage:
         if "files" in self.wanted["retrained"]:
-            return given.retrained(self, family)
+            files, forget = given.of_retrained(self.config, self.wanted, family), self.forget(family)
+            return self.from_files("retrained", "given-retrained", files, forget, forget=forget)
         count = self.wanted["retrained"]["count"]
         return Stage(
             kind="retrained",
@@ -134,6 +138,31 @@ class Models:
             code=["amun_steps.steps.train", self.network_code],
             builds_on={"dataset": self.dataset(), "forget": self.forget(family)},
             inside=self.forget(family),
+        )
+
+    def _given_inclusion(self) -> Stage:
+        """The inclusion matrix of reference models from files."""
+        wanted = self.wanted["references"]
+        return Stage(
+            kind="inclusion",
+            name=f"inclusion{wanted['count']}",
+            parameters={"references": wanted["count"], "sha256": known_sha256(Path(wanted["inclusion"]))},
+            code=["amun_steps.steps.given"],
+            builds_on={"dataset": self.dataset()},
+            inside=self.dataset(),
+            elsewhere={"file": wanted["inclusion"]},
+        )
+
+    def from_files(self, kind: str, name: str, files: given.Files, inside: Stage, **reads: Stage) -> Stage:
+        """Models from files in place of those that a stage of this kind would make; `name` ends the stage's name."""
+        return Stage(
+            kind=kind,
+            name=f"{self.called}-{name}",
+            parameters={"network": self.wanted["network"], "given": given.hashed(files)},
+            code=["amun_steps.steps.given", self.network_code],
+            builds_on={"dataset": self.dataset(), **reads},
+            inside=inside,
+            elsewhere={"files": list(files)},
         )
 
     def _training(self, role: str) -> dict[str, Any]:

@@ -260,8 +260,8 @@ def _tell(accuracies: Sequence[tuple[float, float]], files: Sequence[str], class
             tell(f"{path}: has diverged: its logits are no finite numbers")
         elif value < halfway:
             tell(
-                f"{path}: only {value:.2f}% on what it learned: was it trained on images that were normalised in"
-                " another way, or with classes in another order?"
+                f"{path}: only {value:.2f}% on what it learned: was it trained on images that were normalised (then"
+                " the config's network wants `normalise`), or with classes in another order?"
             )
 
 
