@@ -64,7 +64,7 @@ def test_a_refactoring_is_adopted_but_not_a_file_whose_bytes_changed(copy):
     before, old = shown(copy, names), receipts(copy)
     (broken,) = (copy / path for path in old if "/ft-with_remain" in path and path.endswith("part0of2.csv"))
     edit(
-        copy / "amun_steps" / "training" / "fit.py",
+        copy / "amun_steps" / "training" / "recipe.py",
         "    compile: bool = False\n",
         "    compile: bool = False\n    unused: int = 0\n",
     )

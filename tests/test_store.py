@@ -257,7 +257,7 @@ def test_ls_names_every_artifact_and_no_receipt(finished):
     code, output = command(finished, "ls")
     assert code == 0
     listed = [line.split()[-1] for line in output.splitlines()]
-    files = [p for p in stored(finished, "*") if (finished / p).is_file()]
+    files = [p for p in stored(finished, "*") if (finished / p).is_file() and not Path(p).name.startswith(".")]
     assert listed == [p for p in files if not p.endswith(".json") or p.endswith("best.json")]
 
 

@@ -40,11 +40,9 @@ def log(where: Path, pattern: str) -> str:
 
 def test_jobs_that_fail_at_once_end_with_their_own_words_and_logs(where):
     """One with a message for a person, one with a traceback; the terminal shows neither commands nor tracebacks."""
-    subsets = where / "amun_steps" / "steps" / "subsets.py"
-    break_step(
-        subsets, "forget", 'from amun_steps.store.step import InputError; raise InputError("no such set:\\nask for 2")'
-    )
-    break_step(subsets, "inclusion", "{}['half']")
+    steps = where / "amun_steps" / "steps"
+    break_step(steps / "forget.py", "fraction", 'raise InputError("no such set:\\nask for 2")')
+    break_step(steps / "subsets.py", "inclusion", "{}['half']")
     output = fail(where, "--cores", "2", "--keep-going", "--until", "forget", "inclusion")
     told = output.split("\n\n")
     logs = {rule: log(where, f"{rule}*.log") for rule in ("random10", "inclusion")}
