@@ -61,13 +61,11 @@ def audit(
         try_networks(plan)
     except ConfigError as error:
         raise ConfigError(f"{config}, with the model and the list: {error}") from None
-    to = to or STORE.parent / "audits" / f"{model.stem}-{forget.stem}"
-    to.mkdir(parents=True, exist_ok=True)
-    written = to / "audit.yaml"
-    text = f"# What `amun audit` ran, derived from {config}.\n{yaml.safe_dump(derived, sort_keys=False, width=120)}"
-    write_whole(written, lambda file: file.write_text(text, encoding="utf-8"))
     (scores,) = (s.scores for s in plan.experiments[experiment].scored() if s.method == "original")
     targets = [scores.file("runs.csv"), scores.file("scores.h5")]
+    to = to or STORE.parent / "audits" / f"{model.stem}-{forget.stem}"
+    written = to / "audit.yaml"
+    _write(written, derived, f"derived from {config}", targets)
     jobs = read_jobs(written, targets)
     if any(job.to_do for job in jobs):
         print(report(jobs, costs_of(jobs, plan)), flush=True)
@@ -124,6 +122,15 @@ def audited(
         "methods": {"ft": {}},
         **{key: {} for key in ("requests", "tables", "figures")},
     }
+
+
+def _write(path: Path, config: Mapping[str, Any], whence: str, targets: list[str]) -> None:
+    """Write the config of an audit, which says how to run it without this command."""
+    head = f"# What `amun audit` ran, {whence}. Snakemake alone, perhaps on a cluster, makes its scores by\n"
+    head += f"#   snakemake --cores all --configfile {path} -- {' '.join(targets)}\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = head + yaml.safe_dump(config, sort_keys=False, width=120)
+    write_whole(path, lambda file: file.write_text(text, encoding="utf-8"))
 
 
 def _run(config: Path, targets: list[str]) -> None:

@@ -70,7 +70,7 @@ def audit(
     models RMIA had. `findings` is JSON, `page` HTML that needs no other file. Raises InputError for a model, or a
     reference, that diverged.
     """
-    labels, train = load_labels(dataset)
+    _, train = load_labels(dataset)
     chosen, tests = load_forget(forget, train)[0], load_tests(forget, train)[0]
     with hdf5(scores) as file:
         membership = file["rmia"][0]
@@ -79,11 +79,11 @@ def audit(
             f"{model}: RMIA has no score for {np.count_nonzero(~np.isfinite(membership))} samples: the model's outputs,"
             " or those of a reference model, are no finite numbers"
         )
-    numbers = np.flatnonzero(chosen)
-    numbers = numbers[np.argsort(-membership[numbers], kind="stable")]
+    numbers = np.flatnonzero(chosen)[np.argsort(-membership[chosen], kind="stable")]
     of_list, of_test = membership[numbers], membership[tests]
-    row, interval = read_runs(runs).iloc[0], auc_interval(of_list, of_test)
     ps = p_values(of_list, of_test)
+    samples, images = _samples(dataset, numbers, of_list, ps)
+    row, interval = read_runs(runs).iloc[0], auc_interval(of_list, of_test)
     told = verdict(row.ft_auc, interval, len(of_list), len(of_test))
     found = {
         "verdict": told.kind,
@@ -105,9 +105,20 @@ def audit(
         "model": model.as_posix(),
         "list": listed.as_posix(),
     }
+    text = json.dumps(found | {"per_sample": [asdict(sample) for sample in samples]}, indent=1, allow_nan=False)
+    findings.write_text(f"{text}\n", encoding="utf-8")
+    page.write_text(_page(found, told, samples, images), encoding="utf-8")
+
+
+def _samples(
+    dataset: Path, numbers: np.ndarray, scores: np.ndarray, ps: np.ndarray
+) -> tuple[list[Sample], dict[int, np.ndarray]]:
+    """The samples `numbers`, from the most remembered one, and the (channels, height, width) images of the first SHEET
+    and the last, by number."""
+    labels, _ = load_labels(dataset)
+    shown = sorted({*numbers[:SHEET], *numbers[-SHEET:]})
     with hdf5(dataset) as file:
         names, classes = (file[key].asstr()[:] if key in file else None for key in ("names", "class_names"))
-        shown = sorted({*numbers[:SHEET], *numbers[-SHEET:]})
         images = dict(zip(shown, file["images"][shown], strict=True))
     samples = [
         Sample(
@@ -117,11 +128,9 @@ def audit(
             score=float(score),
             p_value=float(p),
         )
-        for number, score, p in zip(numbers, of_list, ps, strict=True)
+        for number, score, p in zip(numbers, scores, ps, strict=True)
     ]
-    text = json.dumps(found | {"per_sample": [asdict(sample) for sample in samples]}, indent=1, allow_nan=False)
-    findings.write_text(f"{text}\n", encoding="utf-8")
-    page.write_text(_page(found, told, samples, images), encoding="utf-8")
+    return samples, images
 
 
 def _page(found: dict[str, Any], told: Verdict, samples: Sequence[Sample], images: dict[int, np.ndarray]) -> str:
@@ -166,8 +175,8 @@ def _reading(found: dict[str, Any]) -> str:
     few = f" Fewer than {FEW} references make single scores rough." if found["references"] < FEW else ""
     return (
         "<p>Numbers in brackets are 95% intervals, in percent. They cover which samples were listed and which are the"
-        f" test samples; not another training of the model or of the references.{few} A sample's score is RMIA's, the"
-        " share of other samples that the model and the references together make it more likely a member than; its"
+        f" test samples; not another training of the model or of the references.{few} A sample's score is RMIA's:"
+        " the share of other samples whose likelihood the model, compared with the references, raises clearly less. Its"
         " p-value is the share of test samples, and itself, that score at least as high, so it cannot be below"
         f" {found['least_p_value']:.2g}. One low p-value in a long list is no proof.</p>"
     )
