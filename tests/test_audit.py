@@ -165,7 +165,7 @@ def test_the_config_of_an_audit_has_the_references_of_the_one_it_is_derived_from
 
 def test_files_of_a_config_that_an_audit_does_not_need_need_not_be_there(here):
     config = copy.deepcopy(TINY)
-    config["methods"]["theirs"] = {"files": "gone{original}-{run}.pt", "access": "with_remain"}
+    config["methods"] = {"theirs": {"files": "gone{original}-{run}.pt", "access": "with_remain"}}
     config["forget"]["gone"] = {"indices": "gone.txt"}
     experiment = config["experiments"]["digits"]
     experiment |= {"methods": ["theirs"], "forget": ["gone"], "originals": {"files": ["gone.pt"]}}

@@ -16,7 +16,8 @@ Kind = Literal["remembered", "no sign", "set apart", "says nothing"]
 MEANS: dict[Kind, str] = {
     "remembered": "The model remembers samples of this list: the attack tells them from test samples more often than"
     " chance explains.",
-    "no sign": f"No sign of memory that this attack can find: FT AUC is within {MARGIN:g} points of {CHANCE:g}.",
+    "no sign": f"No sign of memory that this attack can find: the interval of FT AUC is within {MARGIN:g} points of"
+    f" {CHANCE:g}.",
     "set apart": "The listed samples look less like training samples than test samples do. That is no memory as of"
     " training, but it tells them apart: a model that was made to forget too much does this, and so does a list that is"
     " not like the test set.",
