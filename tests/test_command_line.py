@@ -21,7 +21,7 @@ def said(capsys) -> str:
     return " ".join(capsys.readouterr().out.replace("│", " ").split())
 
 
-@pytest.mark.parametrize(("group", "commands"), [([], ("plan", "store")), (["store"], STORE)])
+@pytest.mark.parametrize(("group", "commands"), [([], ("plan", "audit", "store")), (["store"], STORE)])
 def test_the_help_has_a_line_for_every_command_without_importing_torch(group, commands):
     code = "import sys\nfrom amun_steps.__main__ import app\napp()(sys.argv[1:])\nassert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code, *group, "--help"], text=True, capture_output=True, check=False)
@@ -31,7 +31,7 @@ def test_the_help_has_a_line_for_every_command_without_importing_torch(group, co
         assert any(row[:1] == [command] and len(row) > 5 for row in rows), (command, done.stdout)
 
 
-@pytest.mark.parametrize("command", ["plan", *(f"store {name}" for name in STORE)])
+@pytest.mark.parametrize("command", ["plan", "audit", *(f"store {name}" for name in STORE)])
 def test_every_command_says_what_it_is_for_with_an_example(command, capsys):
     app()([*command.split(), "--help"])
     help_of_it = said(capsys)

@@ -54,11 +54,14 @@ class Job:
         return int(self.resources.get("gpu", 0))
 
 
-def read_jobs(config: Path) -> list[Job]:
-    """All jobs of a config as Snakemake plans them here. Raises InputError, with what it says, when it cannot."""
-    to_do = {fields["output"] for _, fields in _dry_run(config)}
+def read_jobs(config: Path, targets: Sequence[str] = ()) -> list[Job]:
+    """The jobs of a config, all or those that make `targets`, as Snakemake plans them here.
+
+    Raises InputError, with what it says, when it cannot.
+    """
+    to_do = {fields["output"] for _, fields in _dry_run(config, "--", *targets)}
     jobs = []
-    for rule, fields in _dry_run(config, "--forceall"):
+    for rule, fields in _dry_run(config, "--forceall", "--", *targets):
         inputs, outputs = (fields[key].split(", ") if key in fields else [] for key in ("input", "output"))
         wildcards, resources = (
             dict(re.findall(r"(\w+)=([^,]*)", fields.get(k, ""))) for k in ("wildcards", "resources")
