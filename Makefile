@@ -1,6 +1,7 @@
 # make demo: the paper's main experiment on real handwritten digits. make all: all its tables and figures on them.
 # make report: these in one HTML file. make fashion: the main experiment on Fashion-MNIST, an hour or two.
-# make plan: what CONFIG will cost, before it runs. make test: the tests. make faults: the workflow killed KILLS times.
+# make plan: what CONFIG will cost, before it runs. make test: the tests, those that run the workflow beside the others.
+# make faults: the workflow killed KILLS times.
 # make mutants: whether the tests notice wrong science, two edits side by side. Each installs what it needs.
 CORES ?= $(shell nproc)
 KILLS ?= 50
@@ -9,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --quiet host
 
-.PHONY: demo all report fashion plan test faults mutants lint format
+.PHONY: demo all report fashion plan test test-workflow test-steps faults mutants lint format
 
 demo: $(VENV)/.installed
 	$(SNAKEMAKE) --configfile config/quickstart.yaml -- $(patsubst %,results/tables/table%.csv,1 2 10 11)
@@ -32,7 +33,13 @@ plan: $(VENV)/.installed
 	@$(BIN)/amun plan $(CONFIG)
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync=target test-workflow test-steps
+
+test-workflow: $(VENV)/.installed
+	$(BIN)/python -m pytest -m workflow
+
+test-steps: $(VENV)/.installed
+	$(BIN)/python -m pytest -m "not workflow"
 
 faults: $(VENV)/.installed
 	KILLS=$(KILLS) $(BIN)/python -m pytest tests/test_faults.py

@@ -12,6 +12,13 @@ settings.register_profile("any machine", deadline=None)  # a busy one takes its 
 settings.load_profile("any machine")
 
 
+def pytest_collection_modifyitems(items):
+    """Mark what `make test` runs beside the rest."""
+    for item in items:
+        if "from running import" in item.path.read_text(encoding="utf-8"):
+            item.add_marker(pytest.mark.workflow)
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Path:
     """A clone with all results of the tiny config, made with two cores."""
