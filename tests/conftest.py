@@ -15,7 +15,7 @@ settings.load_profile("any machine")
 def pytest_collection_modifyitems(items):
     """Mark what `make test` runs beside the rest."""
     for item in items:
-        if "from running import" in item.path.read_text(encoding="utf-8"):
+        if "finished" in item.fixturenames or "from running import" in item.path.read_text(encoding="utf-8"):
             item.add_marker(pytest.mark.workflow)
 
 
