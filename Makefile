@@ -33,7 +33,7 @@ plan: $(VENV)/.installed
 	@$(BIN)/amun plan $(CONFIG)
 
 test: $(VENV)/.installed
-	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync=target test-workflow test-steps
+	@$(MAKE) --no-print-directory --jobs 2 --keep-going test-workflow test-steps
 
 test-workflow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m workflow
