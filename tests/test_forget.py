@@ -7,7 +7,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from running import CONFIG, REPOSITORY, clone, edit, planned, snakemake
+from running import CONFIG, REPOSITORY
 
 from amun_steps.judging.rmia import prior, unbalanced_prior
 from amun_steps.plan import views
@@ -191,6 +191,8 @@ def test_the_most_and_the_least_memorised_are_shared_out_at_random(dataset, tmp_
     included = np.arange(8)[:, None] % 2 == np.arange(90) % 2
     correct = np.ones((8, 90), dtype=bool)
     correct[:4, most] = included[:4, most]
+    for sample in most[::2]:  # memorised by half: one of two models that did not see it is right
+        correct[np.flatnonzero(~included[:4, sample])[0], sample] = True
     rest = np.setdiff1d(np.arange(TRAIN), most)
     correct[4:, rest] = included[4:, rest]
     write_arrays(signals, {"signals": np.ones((8, 90)), "correct": correct, "included": included})
@@ -203,7 +205,8 @@ def test_the_most_and_the_least_memorised_are_shared_out_at_random(dataset, tmp_
     assert (tests == (np.arange(90) >= TRAIN)).all()
     if memorised == "high":
         assert chosen.tolist() == most.tolist()
-        assert any((np.diff(np.flatnonzero(row)) != 5).any() for row in found)  # not in the order of their numbers
+        by_half = found[:, most[::2]].sum(axis=1)
+        assert sorted(by_half) != [0, 2, 4]  # the sets are alike: not the most memorised first
 
 
 def test_a_prior_of_unbalanced_references_is_the_mean_of_in_and_out():
@@ -281,32 +284,3 @@ def test_what_is_forgotten_is_part_of_the_address_by_content(tmp_path):
     first = address("1\n2\n3")
     assert address("sample\n3\n2\n1") == address("1\n2\n3", "other.txt") == first
     assert address("1\n2\n4") != first
-
-
-def test_every_kind_of_forget_set_runs_to_its_table(tmp_path):
-    """The whole workflow; a list that changes runs only what is of it."""
-    where = clone(tmp_path / "clone")
-    (where / "mine.txt").write_text("3\n14\n15\n92\n65\n35\n")
-    families = {
-        "mine": {"indices": "mine.txt"},
-        "whole": {"classes": [3]},
-        "hard": {"memorised": "high", "fraction": 0.02, "sets": 1},
-    }
-    (where / CONFIG).write_text(yaml.safe_dump(config(**families), sort_keys=False))
-    snakemake(where, "--cores", "2", "--", "results/tables/table1.csv", "results/runs/digits.csv")
-    table = (where / "results/tables/table1.md").read_text()
-    for said in ("(6 listed)", "(class 3)", "(most memorised 2%)", "images of the same class", "by the other half"):
-        assert said in table
-    import pandas as pd
-
-    runs = pd.read_csv(where / "results/runs/digits.csv")
-    by_class = runs.groupby("forget")[["forgotten_class_accuracy", "other_class_accuracy"]].count()
-    assert (by_class.loc["whole"] > 0).all()
-    assert (by_class.loc[["mine", "hard"]] == 0).all(axis=None)
-    retrained = runs[(runs.forget == "whole") & (runs.method == "retrained")]
-    assert (retrained.unlearn_accuracy == 0).all()
-    assert (retrained.forgotten_class_accuracy == 0).all()
-    edit(where / "mine.txt", "65", "66")
-    again = planned(where)
-    assert again["forget"] == 1
-    assert not {"originals", "references", "signals", "adversarial"} & again.keys()

@@ -1,0 +1,33 @@
+"""Every kind of forget set, from the config to its table."""
+
+import pandas as pd
+import yaml
+from running import CONFIG, clone, edit, planned, snakemake
+from test_forget import config
+
+
+def test_every_kind_of_forget_set_runs_to_its_table(tmp_path):
+    """The whole workflow; a list that changes runs only what is of it."""
+    where = clone(tmp_path / "clone")
+    (where / "mine.txt").write_text("3\n14\n15\n92\n65\n35\n")
+    families = {
+        "mine": {"indices": "mine.txt"},
+        "whole": {"classes": [3]},
+        "hard": {"memorised": "high", "fraction": 0.02, "sets": 1},
+    }
+    (where / CONFIG).write_text(yaml.safe_dump(config(**families), sort_keys=False))
+    snakemake(where, "--cores", "2", "--", "results/tables/table1.csv", "results/runs/digits.csv")
+    table = (where / "results/tables/table1.md").read_text()
+    for said in ("(6 listed)", "(class 3)", "(most memorised 2%)", "images of the same class", "by the other half"):
+        assert said in table
+    runs = pd.read_csv(where / "results/runs/digits.csv")
+    by_class = runs.groupby("forget")[["forgotten_class_accuracy", "other_class_accuracy"]].count()
+    assert (by_class.loc["whole"] > 0).all()
+    assert (by_class.loc[["mine", "hard"]] == 0).all(axis=None)
+    retrained = runs[(runs.forget == "whole") & (runs.method == "retrained")]
+    assert (retrained.unlearn_accuracy == 0).all()
+    assert (retrained.forgotten_class_accuracy == 0).all()
+    edit(where / "mine.txt", "65", "66")
+    again = planned(where)
+    assert again["forget"] == 1
+    assert not {"originals", "references", "signals", "adversarial"} & again.keys()
