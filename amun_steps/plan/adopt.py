@@ -11,7 +11,6 @@ import itertools
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections import Counter, defaultdict
@@ -25,7 +24,7 @@ from amun_steps.plan.jobs import Job, dearest_paths, read_jobs, stage_of
 from amun_steps.plan.plan import Plan
 from amun_steps.plan.stage import Stage
 from amun_steps.plan.views import load_file
-from amun_steps.plan.workflow import snakemake
+from amun_steps.plan.workflow import make
 from amun_steps.store.addresses import fingerprint
 from amun_steps.store.receipts import RECEIPT, read_receipt, sha256
 from amun_steps.store.step import InputError, write_whole
@@ -205,10 +204,8 @@ def _run(config: Path, profile: str | None, evidence: Mapping[Unit, Candidate]) 
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as more:
             json.dump({"jobs": sizes}, more)
             more.flush()
-            where = ["--profile", profile] if profile else ["--cores", "all"]
-            command = [*snakemake(), *where, "--configfile", str(config), more.name]
-            done = subprocess.run([*command, "--quiet", "rules", "reason", "host", "--", *targets], check=False)
-        if done.returncode:
+            done = make([config, more.name], targets, profile)
+        if not done:
             raise InputError(
                 f"{config}: a job failed, see above; what was taken over before it is whole: start this again"
             )

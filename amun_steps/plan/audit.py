@@ -22,7 +22,7 @@ from amun_steps.plan.messages import ConfigError, known
 from amun_steps.plan.networks import try_networks
 from amun_steps.plan.plan import Plan
 from amun_steps.plan.schema import check_schema
-from amun_steps.plan.workflow import snakemake
+from amun_steps.plan.workflow import make
 from amun_steps.store.addresses import PACKAGE, STORE
 from amun_steps.store.step import InputError, write_whole
 
@@ -73,7 +73,8 @@ def audit(
         print("Nothing is to be computed: all scores are in the store.", flush=True)
     if dry_run:
         return
-    _run(written, targets)
+    if not make([written], targets):
+        raise InputError(f"{written}: a job failed, see above; what was made before it is whole: start this again")
     inputs = {role: scores.builds_on[role].file(f"{role}.h5") for role in ("dataset", "forget")}
     inputs |= {"runs": targets[0], "scores": targets[1], "model": model, "listed": forget}
     _show(to, inputs, derived["experiments"][experiment]["references"]["count"])
@@ -131,13 +132,6 @@ def _write(path: Path, config: Mapping[str, Any], whence: str, targets: list[str
     path.parent.mkdir(parents=True, exist_ok=True)
     text = head + yaml.safe_dump(config, sort_keys=False, width=120)
     write_whole(path, lambda file: file.write_text(text, encoding="utf-8"))
-
-
-def _run(config: Path, targets: list[str]) -> None:
-    """Have the workflow make `targets`, on all cores of this machine."""
-    command = [*snakemake(), "--cores", "all", "--configfile", str(config), "--quiet", "rules", "reason", "host"]
-    if subprocess.run([*command, "--", *targets], check=False).returncode:
-        raise InputError(f"{config}: a job failed, see above; what was made before it is whole: start this again")
 
 
 def _show(to: Path, inputs: Mapping[str, Path | str], references: int) -> None:

@@ -35,7 +35,7 @@ class Family:
 def family_of(wanted: Mapping[str, Any]) -> Family:
     """The family of an entry of a config's `forget`. Raises InputError for a list that cannot be read."""
     if "indices" in wanted:
-        return _listed([wanted["indices"]] if isinstance(wanted["indices"], str) else wanted["indices"])
+        return _listed(_files(wanted))
     if "classes" in wanted:
         return _classes(sets_of_classes(wanted["classes"]))
     share, sets = f"{100 * wanted['fraction']:g}%", wanted["sets"]
@@ -46,12 +46,17 @@ def family_of(wanted: Mapping[str, Any]) -> Family:
     return Family("fraction", wanted, sets, share, f"Random forget ({share})")
 
 
-def _listed(files: Sequence[str]) -> Family:
+def _files(wanted: Mapping[str, Any]) -> list[str]:
+    """The files of a family that is listed, one or several in the config."""
+    return [wanted["indices"]] if isinstance(wanted["indices"], str) else list(wanted["indices"])
+
+
+def _listed(files: list[str]) -> Family:
     lists = [read_list(Path(file)) for file in files]
     sizes = sorted({len(samples) for samples in lists})
     label = f"{' or '.join(map(str, sizes))} listed"
     parameters = {"digests": [digest(samples) for samples in lists], "sets": len(files)}
-    return Family("listed", parameters, len(files), label, f"{label} samples", elsewhere={"lists": list(files)})
+    return Family("listed", parameters, len(files), label, f"{label} samples", elsewhere={"lists": files})
 
 
 def _classes(classes: Sequence[Sequence[int]]) -> Family:
@@ -96,7 +101,7 @@ def check_family(key: str, wanted: Mapping[str, Any], sizes: Sizes | None, refer
         elif "classes" in wanted:
             other_classes(sizes.classes, sets_of_classes(wanted["classes"]), f"{key}.classes")
         else:
-            for file in [wanted["indices"]] if isinstance(wanted["indices"], str) else wanted["indices"]:
+            for file in _files(wanted):
                 samples = read_list(Path(file))
                 if all(isinstance(sample, int) for sample in samples):  # names are known when the data are read
                     numbers_of(samples, sizes.train, sizes.train + sizes.test, f"{key}.indices: {file}")

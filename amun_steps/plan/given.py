@@ -12,7 +12,7 @@ from typing import Any
 
 from amun_steps.plan.forget import family_of
 from amun_steps.plan.messages import ConfigError, names
-from amun_steps.store.content import known_sha256
+from amun_steps.store.content import known_sha256s
 
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
@@ -58,7 +58,8 @@ def hashed(files: Files) -> list[dict[str, Any]]:
     """What a step is given of each model: its numbers, -1 where there is none, and the SHA-256 of its file, so that the
     address is of what is in the files, not of where they lie."""
     none = {"original": -1, "set": -1, "run": -1}
-    return [{**none, **numbers, "sha256": known_sha256(Path(path))} for path, numbers in files.items()]
+    digests = known_sha256s([Path(path) for path in files])
+    return [{**none, **of, "sha256": digest} for of, digest in zip(files.values(), digests, strict=True)]
 
 
 def _numbered(pattern: str, values: Values) -> Files:
@@ -76,11 +77,15 @@ def _path(pattern: str, each: Mapping[str, Any]) -> str:
     return PLACEHOLDER.sub(lambda found: str(each[found[1]]), pattern)
 
 
-def _retrained_values(config: Mapping[str, Any], experiment: Mapping[str, Any], family: str) -> Values:
-    """The tuning set is the last one, where a method is tuned."""
+def retrained_sets(config: Mapping[str, Any], experiment: Mapping[str, Any], family: str) -> range:
+    """The numbers of the forget sets that models are retrained without; the last is tuning's, if a method is tuned."""
     tuned = any("files" not in config["methods"][method] for method in experiment["methods"])
-    sets = family_of(config["forget"][family]).sets + tuned
-    return {"forget": [family], "set": range(sets), "run": range(experiment["retrained"]["count"])}
+    return range(family_of(config["forget"][family]).sets + tuned)
+
+
+def _retrained_values(config: Mapping[str, Any], experiment: Mapping[str, Any], family: str) -> Values:
+    sets, runs = retrained_sets(config, experiment, family), range(experiment["retrained"]["count"])
+    return {"forget": [family], "set": sets, "run": runs}
 
 
 def _reference_values(wanted: Mapping[str, Any]) -> Values:
@@ -120,8 +125,7 @@ def check(at: str, config: Mapping[str, Any], experiment: Mapping[str, Any]) -> 
     if "files" in (wanted := experiment["references"]):
         _check_there(f"{at}.references.inclusion", [wanted["inclusion"]], 1)
         _check_pattern(f"{at}.references.files", wanted["files"], [_reference_values(wanted)])
-        paths = [_path(wanted["files"], each) for each in _each(_reference_values(wanted))]
-        _check_different(f"{at}.references.files", paths)
+        _check_different(f"{at}.references.files", list(of_references(experiment)))
     if "files" in experiment["retrained"]:
         values = [_retrained_values(config, experiment, family) for family in experiment["forget"]]
         _check_pattern(f"{at}.retrained.files", experiment["retrained"]["files"], values)
@@ -135,8 +139,8 @@ def _check_different(at: str, files: Sequence[str]) -> None:
     """Raise ConfigError for files, found at the key `at`, that are not there, or two of which are the same model."""
     _check_there(at, files, len(files))
     seen: dict[str, str] = {}
-    for path in files:
-        before = seen.setdefault(known_sha256(Path(path)), path)
+    for path, digest in zip(files, known_sha256s([Path(path) for path in files]), strict=True):
+        before = seen.setdefault(digest, path)
         if before != path:
             raise ConfigError(f"{at}: {before} and {path} are the same, byte for byte; expected different models")
 

@@ -10,6 +10,7 @@ from amun_steps.plan.plan import Plan
 from amun_steps.plan.signatures import said_sizes
 from amun_steps.plan.stage import Stage
 from amun_steps.store.addresses import canonical
+from amun_steps.store.receipts import RECEIPT
 from amun_steps.store.step import InputError
 
 
@@ -47,9 +48,8 @@ def try_networks(plan: Plan) -> None:
                 f" {sizes.classes} classes ({experiment['dataset']}): {wrong}"
             )
     for stage in plan.stages.values():
-        if stage.module == "amun_steps.steps.given" and not any(
-            stage.folder.glob("*[!n]")
-        ):  # no receipt, .json, either
+        from_files = stage.module == "amun_steps.steps.given"
+        if from_files and all(path.suffix == RECEIPT for path in stage.folder.glob("*")):  # nothing is made of them
             sizes = known_sizes(stage.builds_on["dataset"])
             try:
                 if sizes is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from amun_steps.plan import folders
 from amun_steps.plan.config import ACCESS
 from amun_steps.plan.config_file import read
+from amun_steps.plan.given import retrained_sets
 from amun_steps.plan.messages import ConfigError
 from amun_steps.plan.plan import Plan
 from amun_steps.plan.stage import Stage
@@ -243,8 +244,7 @@ def training(plan: Plan) -> list[tuple[str, _Panels]]:
         if "files" not in stages.wanted["originals"]:
             losses.add("losses", "originals", {"original": [(stages.originals(), "originals.h5")]})
         if "files" not in stages.wanted["retrained"]:
-            tuned = any(map(stages.tunable, ACCESS))
-            sets = {family: range(how.sets + tuned) for family, how in stages.families.items()}
+            sets = {family: retrained_sets(plan.config, stages.wanted, family) for family in stages.families}
             curves = {f: [(stages.retrained(f), f"set{s}.h5") for s in numbers] for f, numbers in sets.items()}
             losses.add("losses", "retrained", curves)
         settings = list(itertools.product(ACCESS, stages.wanted["forget"]))

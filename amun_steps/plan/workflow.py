@@ -1,6 +1,8 @@
 """Running the workflow that came with this package, from whatever folder: its results are those of that folder."""
 
+import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from amun_steps.store.addresses import PACKAGE
@@ -11,6 +13,13 @@ def snakemake() -> list[str]:
     """The command that runs Snakemake on the workflow of this very code, which alone knows its addresses; options are
     to follow."""
     return [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile())]
+
+
+def make(configs: Sequence[Path | str], targets: Sequence[str], profile: str | None = None) -> bool:
+    """Have the workflow of `configs` make `targets`, on all cores here or as a profile says; whether it did."""
+    where = ["--profile", profile] if profile else ["--cores", "all"]
+    command = [*snakemake(), *where, "--configfile", *map(str, configs), "--quiet", "rules", "reason", "host"]
+    return subprocess.run([*command, "--", *targets], check=False).returncode == 0
 
 
 def snakefile() -> Path:

@@ -32,7 +32,12 @@ def digest(files: Mapping[str, Path], *, cached: bool = True) -> str:
 
 def known_sha256(path: Path) -> str:
     """SHA-256 (hex) of a file's bytes, kept as `digest` does. Raises InputError for one that cannot be read."""
-    return _stated([path], cached=True)[0][1]
+    return known_sha256s([path])[0]
+
+
+def known_sha256s(paths: Sequence[Path]) -> list[str]:
+    """The `known_sha256` of each file; what is kept is read and written once."""
+    return [digest for _, digest in _stated(paths, cached=True)]
 
 
 def _stated(paths: Sequence[Path], cached: bool) -> list[tuple[int, str]]:

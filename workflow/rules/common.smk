@@ -36,11 +36,10 @@ STORE = addresses.STORE.as_posix()
 RESULTS = folders.of_views(config)
 JOBS = config["jobs"]
 
-# Steps are those of the code that planned them, wherever Snakemake was started. `python` in a rule is the Python that runs Snakemake,
-# unless the steps were given an environment of their own.
-PREFIX = (
-    f"export PYTHONPATH={shlex.quote(str(addresses.PACKAGE.parent))}" + "${{PYTHONPATH:+:$PYTHONPATH}}; "
-)  # Snakemake formats it
+# Steps are those of the code that planned them, wherever Snakemake was started. `python` in a rule is the Python that
+# runs Snakemake, unless the steps were given an environment of their own. Snakemake formats the prefix, as it does rules.
+CODE = shlex.quote(str(addresses.PACKAGE.parent))
+PREFIX = f"export PYTHONPATH={CODE}" + "${{PYTHONPATH:+:$PYTHONPATH}}; "
 if not workflow.deployment_settings.deployment_method:
     PREFIX += f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH; "
 shell.prefix(PREFIX)
