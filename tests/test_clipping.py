@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 import torch
 from torch import Tensor, nn
-from toy import CPU, recipe
+from toy import CPU, double, recipe
 
 from amun_steps.training import checkpoint
 from amun_steps.training.clipping import TOLERANCE, Clipper, Clipping, spectral_norms
@@ -189,7 +189,7 @@ def test_from_below_only_convolutions_are_clipped_and_only_below_the_limit():
 
 
 def test_each_model_of_a_stack_is_clipped_as_it_would_be_alone():
-    both, alone = scaled(stack([0, 1]), 1.05), scaled(stack([1]), 1.05)
+    both, alone = (double(scaled(stack(seeds), 1.05)) for seeds in ([0, 1], [1]))
     Clipper(both, Clipping(1.0, 1)).finish()
     Clipper(alone, Clipping(1.0, 1)).finish()
     torch.testing.assert_close(both.weights[1], alone.weights[0], rtol=1e-4, atol=1e-5)

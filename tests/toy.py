@@ -89,3 +89,8 @@ def files(
         found = {"image": pool(data)[data.train].numpy(), "label": label, "distance": np.zeros(len(label))}
         write_arrays(path, found, epsilon_init=0.1)
     return named, data
+
+
+def double(models: Stack) -> Stack:
+    """The models in double precision, in which sums that are rounded otherwise on another CPU still agree."""
+    return Stack(models.network, models.weights.double(), {k: v.double() for k, v in models.buffers.items()})

@@ -93,7 +93,7 @@ class Clipper:
         layer, weight, vectors = self._layers[name], weights[rows], self.state[name][rows]
         least = self._least if weight[0].dim() == 4 else 0.0  # convolutions
         vectors = _settled(layer, weight, vectors, least)
-        largest = torch.zeros(len(weight), device=weight.device)
+        largest = weight.new_zeros(len(weight))
         for _ in range(ROUNDS):
             for _ in range(ITERATIONS):
                 _, vectors = _iterate(layer, weight, vectors)
@@ -120,10 +120,10 @@ def _norms(layer: Layer, weight: Tensor, start: Tensor, least: float = 1e-5, eno
     has; so it is the largest singular value of the layer on the span of a block of vectors.
     """
     count = min(BLOCK, start.numel())
-    others = torch.randn(count - 1, *start.shape, generator=Generator().manual_seed(1)).to(start.device)
+    others = torch.randn(count - 1, *start.shape, generator=Generator().manual_seed(1)).to(start)
     vectors = torch.cat([start[None], others]).expand(len(weight), count, *start.shape)
     on_block = vmap(layer, in_dims=(None, 1), out_dims=1)
-    norms, growing = torch.zeros(len(weight), device=weight.device), torch.tensor(True)
+    norms, growing = weight.new_zeros(len(weight)), torch.tensor(True)
     while growing.any():
         for _ in range(10):
             vectors = torch.linalg.qr(vectors.flatten(2).mT).Q.mT.reshape(vectors.shape)
@@ -157,7 +157,7 @@ def _step(layer: Layer, weight: Tensor, vectors: Tensor, bound: float, least: fl
 
 def _settled(layer: Layer, weight: Tensor, vectors: Tensor, least: float) -> Tensor:
     """Vectors of which |M v| is at least `least`, or has come so near to the norm that this is below it, too."""
-    norms = torch.zeros(len(weight), device=weight.device)
+    norms = weight.new_zeros(len(weight))
     growing = torch.full_like(norms, least > 0, dtype=torch.bool)
     while growing.any():
         before, moved = norms, vectors
@@ -197,7 +197,7 @@ def _layers(stack: Stack) -> tuple[dict[str, Layer], dict[str, Tensor]]:
         hook.remove()
     generator = Generator().manual_seed(0)
     start = {name: _unit(torch.randn(1, *shapes[name], generator=generator))[0] for name in layers}
-    return layers, {name: vector.to(stack.weights.device) for name, vector in start.items()}
+    return layers, {name: vector.to(stack.weights) for name, vector in start.items()}
 
 
 def _without_bias(module: nn.Module) -> Layer:
