@@ -11,7 +11,8 @@ from amun_steps.store.options import help_text
 from amun_steps.store.progress import to_stderr
 from amun_steps.store.step import InputError
 
-HELP = """Machine unlearning in image classifiers: what a config costs, what a model remembers, what is in the store.
+HELP = """Machine unlearning in image classifiers: what a config costs, what a model remembers, a model made to
+forget, what is in the store.
 
 The experiments themselves are run by Snakemake:
 
@@ -32,6 +33,7 @@ def app() -> cyclopts.App:
     amun = cyclopts.App(name="amun", help=HELP, **options)
     _add(amun, "amun_steps.plan.cost", "plan")
     _add(amun, "amun_steps.plan.audit", "audit")
+    _add(amun, "amun_steps.plan.forgetting", "forget")
     store = cyclopts.App(name="store", help=STORE_HELP, **options)
     for name in ("ls", "why", "diff", "verify"):
         _add(store, "amun_steps.store.commands", name)

@@ -298,14 +298,15 @@ MUTANTS = [
         "test_adversarial.py",
         ("model.logits(x[None])[0]", "model.logits(x[None], train=True)[0]", "attacked as it is used"),
         ("math.ceil(attack.search.share * len(ladder)) - 1", "0", "epsilon_init is enough for 95%"),
-        ("np.flatnonzero(data.train)", "np.arange(len(images))", "D_A is of the training samples"),
+        ("return np.flatnonzero(train)", "return np.arange(len(train))", "D_A is of the training samples"),
+        ("np.searchsorted(attacked, samples)", "np.arange(len(samples))", "a row is found by its sample's number"),
         ("stacks.load([originals], where)[[original]]", "stacks.load([originals], where)[[0]]", "the asked original"),
     ),
     *_of(
         "amun_steps/steps/adversarial.py",
         "test_continuous.py",
-        ('file["image"][:][rows]', 'file["image"][:][: len(rows)]', "D_A's rows are D_F's"),
-        ('file["label"][:][rows]', 'file["label"][:][: len(rows)]', "and so are its labels"),
+        ('file["image"][:][rows[found]]', 'file["image"][:][: found.sum()]', "D_A's rows are D_F's"),
+        ('file["label"][:][rows[found]]', 'file["label"][:][: found.sum()]', "and so are its labels"),
     ),
     *_of(
         "amun_steps/attacks/pgd.py",
@@ -540,6 +541,25 @@ MUTANTS = [
         ("train(points[kept], labels[kept])", "train(points, labels)", "theta_u never saw the sample"),
     ),
     *_of(
+        "amun_steps/plan/tuning.py",
+        "test_experiment.py",
+        ('.get("grid", {})', ".get(None, {})", "a method's own hyperparameters are tuned"),
+        ('tuning[key] for key in ("l', 'tuning["step"] for key in ("l', "learning rates are tuned"),
+    ),
+    *_of(
+        "amun_steps/plan/tuning.py",
+        "test_forgetting.py::test_a_choice_that_is_given_is_not_tuned",
+        ("> 1", "> 0", "a single choice is not tried"),
+    ),
+    *_of(
+        "amun_steps/views/certificate.py",
+        "test_forgetting.py::test_the_certificate_says_what_the_model_answers_before_and_after",
+        ("load_forget(sets, train)[0]", "load_forget(sets, train)[-1]", "the list is the first set"),
+        ('"remaining": train & ~forgotten', '"remaining": train', "D_R has none of D_F"),
+        ("axis=1)[np.arange(len(labels)), labels]", "axis=1).max(axis=1)", "confidence in the sample's own class"),
+        ("argsort(fell,", "argsort(-fell,", "those whose confidence fell most come first"),
+    ),
+    *_of(
         "amun_steps/plan/experiment.py",
         "test_experiment.py",
         ('"gamma": self.config["rmia"]["gamma"], **half', '"gamma": 2.0, **half', "gamma is the config's"),
@@ -550,8 +570,6 @@ MUTANTS = [
         ("if can(self.config, method, access):", "if True:", "FT needs D_R"),
         ('"original", "", family, self.originals()', '"original", "", family, self.retrained(family)', "the originals"),
         ("{**unlearning, **self._judge()", '{**unlearning, "signal": {}, "gamma": 2.0', "requests are judged alike"),
-        ('options.get("grid", {})', "{}", "a method's own hyperparameters are tuned"),
-        ('tuning[key] for key in ("l', 'tuning["step"] for key in ("l', "learning rates are tuned"),
         ('"judges": "half"', '"judges": "all"', "the half that chose does not judge"),
     ),
     *_of(

@@ -22,6 +22,7 @@ from amun_steps.steps.adversarial import (
     choose_epsilon_init,
     load_adversarial,
 )
+from amun_steps.steps.forget import load_forget
 from amun_steps.store.arrays import write_arrays
 from amun_steps.training import stack as stacks
 
@@ -212,6 +213,28 @@ def test_the_step_attacks_each_training_sample_of_one_original_in_evaluation_mod
         apart = image - toy.pool(data)[data.train].numpy()
         np.testing.assert_allclose(np.sqrt((apart**2).sum(axis=(1, 2, 3))), file["distance"][:], atol=1e-5)
         assert file["epsilon"][:].min() >= file.attrs["epsilon_init"]
+
+
+def test_the_step_attacks_the_forget_sets_alone_where_it_is_told_to(tmp_path):
+    files, data = toy.files(tmp_path, sets=1, network=toy.SMALL)
+    pgd10 = Attack("pgd", {"steps": 10, "relative_step": 0.1}, Search(20, 0.05, 0.95))
+    options = {"dataset": files["dataset"], "originals": files["originals"], "original": 1, "attack": pgd10, "seed": 0}
+    adversarial(**options, forget=[files["forget"]], output=tmp_path / "few.h5")
+    wanted = np.flatnonzero(load_forget(files["forget"], data.train).any(axis=0))
+    assert 0 < len(wanted) < data.train.sum()
+    with h5py.File(tmp_path / "few.h5") as file:
+        assert file["sample"][:].tolist() == wanted.tolist()
+        assert len(file["image"]) == len(wanted)
+    some = wanted[1::2]
+    rows, image, label = load_adversarial(tmp_path / "few.h5", some)
+    assert rows.tolist() == some.tolist()
+    original = stacks.load([files["originals"]], toy.CPU)[[1]]
+    assert original.predict(torch.from_numpy(image))[0].argmax(dim=1).tolist() == label.tolist()
+    near = np.abs(image - toy.pool(data)[some].numpy()).max(axis=(1, 2, 3))
+    far = np.abs(image - toy.pool(data)[np.roll(some, 1)].numpy()).max(axis=(1, 2, 3))
+    assert (near < far).all(), "each sample has its own"
+    with pytest.raises(ValueError, match="has no row for 1 of the samples"):
+        load_adversarial(tmp_path / "few.h5", np.array([np.setdiff1d(np.arange(70), wanted)[0], wanted[-1]]))
 
 
 # ---- FFGSM (Appendix F.5) --------------------------------------------------------------------------------------------

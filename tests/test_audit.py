@@ -19,8 +19,9 @@ from safetensors.torch import load_file
 
 from amun_steps.judging.intervals import auc_interval, share_interval
 from amun_steps.judging.metrics import auc, tpr_at_fpr
-from amun_steps.plan.audit import audit, audited
+from amun_steps.plan.audit import audit
 from amun_steps.plan.messages import ConfigError
+from amun_steps.plan.one_model import Asked
 from amun_steps.plan.plan import Plan
 from amun_steps.store.arrays import write_arrays
 from amun_steps.store.step import InputError
@@ -148,7 +149,9 @@ def here(tmp_path, monkeypatch):
 
 
 def of(config, references=None):
-    return audited(config, "digits", Path("m.pt"), Path("asked.txt"), references)
+    Path("base.yaml").write_text(yaml.safe_dump(config))
+    asked = Asked(Path("m.pt"), Path("asked.txt"), Path("base.yaml"), "digits")
+    return asked.derived(references, {"ft": {}})
 
 
 def addresses(config) -> dict[str, str]:

@@ -156,6 +156,16 @@ def test_a_mistake_is_named(path, value, begins, contains):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("figure", ["fig2", "fig4"])
+def test_a_figure_of_all_of_d_wants_adversarial_examples_of_all_of_d(figure):
+    config = changed("experiments.digits.attacked", "forget")
+    config["figures"] = {figure: config["figures"][figure]}
+    with pytest.raises(
+        ConfigError, match=rf"^figures.{figure}.*: 'digits' has attacked: forget, and this figure needs"
+    ):
+        views.load(config)
+
+
 def test_a_figure_s_method_can_do_with_its_access():
     config = changed("figures.fig5.method", "ft")
     config["figures"]["fig5"]["access"] = "without_remain"

@@ -256,6 +256,10 @@ def test_a_small_share_is_not_rounded_away():
         ({"indices": "test.txt"}, "forget.some.indices: test.txt: 898 is a test sample"),
         ({"indices": "twice.txt"}, "forget.some.indices: twice.txt, line 2: 5 is listed twice"),
         ({"indices": ["one.txt", "all.txt"]}, "forget.some.indices: all.txt: lists all 898 training samples"),
+        (
+            {"indices": "half.txt"},
+            "forget.some.indices: the lists leave 449 training samples, expected more than the 449 of the first",
+        ),
         ({"classes": [10]}, "forget.some.classes: found 10, expected classes from 0 to 9"),
         ({"classes": [[0, 1, 2, 3, 4]]}, "forget.some.classes: 5 of 10 classes are left, expected more than 5"),
     ],
@@ -263,6 +267,7 @@ def test_a_small_share_is_not_rounded_away():
 def test_a_mistake_is_named_before_anything_runs(family, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     lists = {"one": "7", "test": "1\n898", "twice": "5\n5", "all": "\n".join(map(str, range(898)))}
+    lists["half"] = "\n".join(map(str, range(449)))
     for name, text in lists.items():
         (tmp_path / f"{name}.txt").write_text(text)
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):

@@ -13,6 +13,7 @@ from test_config import changed
 
 from amun_steps.datasets import Sizes, arrays, digits, image_folder
 from amun_steps.plan import views
+from amun_steps.plan.forget import check_family
 from amun_steps.plan.messages import ConfigError
 from amun_steps.plan.networks import known_sizes
 from amun_steps.steps.dataset import dataset
@@ -60,6 +61,16 @@ def test_an_image_folder_has_the_pixels_labels_and_names_of_its_files(folder):
     for name, image in zip(found.names, found.images, strict=True):
         assert (image[0] == np.asarray(Image.open(folder / name))).all()
     assert image_folder.sizes(folder=str(folder), **FORM) == Sizes(6, 2, (1, 8, 8), 2)
+    assert image_folder.sizes(folder=str(folder), **FORM).names == list(found.names)
+
+
+def test_a_name_in_a_list_that_no_image_has_is_named_before_anything_runs(folder, tmp_path):
+    (tmp_path / "asked.txt").write_text("train/cat/a.png\ntrain/cat/b.png\n")
+    sizes, family = image_folder.sizes(folder=str(folder), **FORM), {"indices": str(tmp_path / "asked.txt")}
+    with pytest.raises(ConfigError, match=r"forget.some.indices: .*found 'train/cat/b.png', expected one of the names"):
+        check_family("forget.some", family, sizes, 8, "pets")
+    (tmp_path / "asked.txt").write_text("train/cat/a.png\n")
+    check_family("forget.some", family, sizes, 8, "pets")
 
 
 def test_digits_written_as_images_and_as_arrays_are_the_digits(tmp_path):

@@ -13,7 +13,7 @@ starts, so what takes long to import belongs into `read`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -36,12 +36,16 @@ class Data(NamedTuple):
 
 @dataclass(frozen=True)
 class Sizes:
-    """A data set's training and test samples, the (channels, height, width) of its images, and its classes."""
+    """A data set's training and test samples, the (channels, height, width) of its images, and its classes.
+
+    names: those of the samples, training ones first, where they have some.
+    """
 
     train: int
     test: int
     shape: tuple[int, int, int]
     classes: int
+    names: Sequence[str] | None = field(default=None, compare=False, repr=False)
 
 
 def share_of(train: int, fraction: float, key: str, times: int = 1) -> int:

@@ -48,7 +48,7 @@ def sizes(*, folder: str, size: list[PositiveInt], channels: int) -> Sizes:
         raise InputError(f"channels: found {channels}, expected 1 (grey) or 3 (red, green, blue)")
     names = list(files(folder=folder, size=size, channels=channels))
     train = sum(name.startswith("train/") for name in names)
-    return Sizes(train, len(names) - train, (channels, *size), len({name.split("/")[1] for name in names}))
+    return Sizes(train, len(names) - train, (channels, *size), len({name.split("/")[1] for name in names}), names)
 
 
 def read(*, folder: str, size: list[PositiveInt], channels: int) -> Data:

@@ -198,6 +198,9 @@ FIGURES = {
 }
 """The kinds of figures and their keys."""
 
+ON_ALL_OF_D = ("requests", "retrained_confidence", "epsilons", "attack_distances")
+"""Those that want adversarial examples of more samples than the forget sets have."""
+
 
 def _check_figure(name: str, config: Mapping[str, Any], sizes: Known) -> None:
     """Raise ConfigError for a figure whose keys are not its kind's, that names nothing, or whose parts do not go
@@ -250,6 +253,11 @@ def _check_figure_names(at: str, figure: Mapping[str, Any], config: Mapping[str,
         known(f"{where}.experiment", pair["experiment"], config["experiments"])
         if "attack" in pair:
             known(f"{where}.attack", pair["attack"], config["attacks"])
+        if figure["kind"] in ON_ALL_OF_D and config["experiments"][pair["experiment"]].get("attacked") == "forget":
+            raise ConfigError(
+                f"{where}.experiment: '{pair['experiment']}' has attacked: forget, and this figure needs adversarial"
+                " examples of all of D; take the figure out, or that key"
+            )
     experiment = config["experiments"][pairs[0]["experiment"]]
     named = {
         "forget": experiment["forget"],

@@ -12,6 +12,7 @@ from amun_steps.plan.config import ACCESS, can
 from amun_steps.plan.models import Models, recipe_of
 from amun_steps.plan.signatures import method_needs
 from amun_steps.plan.stage import Scored, Stage, stage
+from amun_steps.plan.tuning import grid_of, is_tuned
 
 
 class Experiment(Models):
@@ -30,14 +31,19 @@ class Experiment(Models):
 
     @stage
     def tuned(self, method: str, access: str, family: str) -> Stage:
-        options, tuning = self.config["methods"][method], self.config["tuning"]
-        grid = {key: tuning[key] for key in ("learning_rate", "step")} | options.get("grid", {})
         run = {"forget_name": family, "unlearning": self._unlearning(method, access)}
         judges = {"retrained": self.retrained(family), "signals": self.signals()}
+        if not is_tuned(self.config, method):
+            judges = {}
         return Stage(
             kind="tuned",
             name=f"{method}-{access}-{family}-tuned",
-            parameters={**run, **self._judge(family), "grid": grid, "on": tuning["originals"]},
+            parameters={
+                **run,
+                **self._judge(family),
+                "grid": grid_of(self.config, method),
+                "on": self.config["tuning"]["originals"],
+            },
             code=["amun_steps.steps.tune", "amun_steps.steps.choose", *self._method_code(method)],
             builds_on={**self._unlearned_from(method), "forget": self.forget(family), **judges},
             inside=self.originals(),

@@ -8,7 +8,7 @@ from typing import Any
 from amun_steps.datasets import Sizes, other_classes, share_of
 from amun_steps.plan.messages import ConfigError
 from amun_steps.plan.stage import Stage
-from amun_steps.store.lists import digest, numbers_of, read_list
+from amun_steps.store.lists import digest, left_of, numbers_of, read_list
 from amun_steps.store.step import InputError
 
 LEAST_REFERENCES = 8
@@ -101,9 +101,12 @@ def check_family(key: str, wanted: Mapping[str, Any], sizes: Sizes | None, refer
         elif "classes" in wanted:
             other_classes(sizes.classes, sets_of_classes(wanted["classes"]), f"{key}.classes")
         else:
-            for file in _files(wanted):
-                samples = read_list(Path(file))
-                if all(isinstance(sample, int) for sample in samples):  # names are known when the data are read
-                    numbers_of(samples, sizes.train, sizes.train + sizes.test, f"{key}.indices: {file}")
+            lists = {file: read_list(Path(file)) for file in _files(wanted)}
+            if sizes.names is None and any(isinstance(sample, str) for samples in lists.values() for sample in samples):
+                return  # names are known when the data are read
+            count, names = sizes.train + sizes.test, sizes.names
+            where = f"{key}.indices"
+            found = [numbers_of(samples, sizes.train, count, f"{where}: {f}", names) for f, samples in lists.items()]
+            left_of(sizes.train, found, where)
     except InputError as error:
         raise ConfigError(f"{error} (datasets.{dataset})") from None

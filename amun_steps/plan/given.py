@@ -12,6 +12,7 @@ from typing import Any
 
 from amun_steps.plan.forget import family_of
 from amun_steps.plan.messages import ConfigError, names
+from amun_steps.plan.tuning import is_tuned
 from amun_steps.store.content import known_sha256s
 
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -79,7 +80,7 @@ def _path(pattern: str, each: Mapping[str, Any]) -> str:
 
 def retrained_sets(config: Mapping[str, Any], experiment: Mapping[str, Any], family: str) -> range:
     """The numbers of the forget sets that models are retrained without; the last is tuning's, if a method is tuned."""
-    tuned = any("files" not in config["methods"][method] for method in experiment["methods"])
+    tuned = any(is_tuned(config, method) for method in experiment["methods"])
     return range(family_of(config["forget"][family]).sets + tuned)
 
 

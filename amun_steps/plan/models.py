@@ -100,14 +100,16 @@ class Models:
 
     @stage
     def adversarial(self, attack: str) -> Stage:
-        """Algorithm 1 with an attack of the config, for the originals."""
+        """Algorithm 1 with an attack of the config, for the originals: on all of D, or on the forget sets alone."""
         wanted = self.config["attacks"][attack]
+        alone = self.families if self.wanted.get("attacked") == "forget" else ()
+        sets = {f"forget {family}": self.forget(family) for family in alone}
         return Stage(
             kind="adversarial",
             name=attack,
             parameters={"attack": wanted, "seed": self.seed},
             code=["amun_steps.steps.adversarial", f"amun_steps.attacks.{wanted['algorithm']}", self.network_code],
-            builds_on={"dataset": self.dataset(), "originals": self.originals()},
+            builds_on={"dataset": self.dataset(), "originals": self.originals(), **sets},
             inside=self.originals(),
         )
 

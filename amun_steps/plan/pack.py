@@ -2,7 +2,7 @@
 
 import subprocess
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from amun_steps.plan.experiment import Experiment
+from amun_steps.plan.given import retrained_sets
 from amun_steps.plan.plan import Plan
 from amun_steps.plan.stage import Stage
 from amun_steps.plan.views import load_file
@@ -76,10 +77,7 @@ def _found(plan: Plan, purpose: Purpose) -> dict[Stage, list[Path]]:
 def _check_made(config: Path, plan: Plan) -> None:
     """Raise InputError where an experiment that has its signals lacks something else that judges, or where none has
     them; experiments without are named."""
-    files = {
-        e: [stage.folder / name for stage in _judging(e) for name in _for_scoring(stage)]
-        for e in plan.experiments.values()
-    }
+    files = {experiment: list(_judging(experiment)) for experiment in plan.experiments.values()}
     begun = [experiment for experiment, (signals, *_) in files.items() if signals.is_file()]
     for experiment in files:
         if begun and experiment not in begun:
@@ -92,11 +90,19 @@ def _check_made(config: Path, plan: Plan) -> None:
         )
 
 
-def _judging(experiment: Experiment) -> list[Stage]:
-    """What every method of an experiment is unlearned from and judged by, the signals first."""
+def _judging(experiment: Experiment) -> Iterator[Path]:
+    """The files that every method of an experiment is unlearned from and judged by, the signals first."""
     families = experiment.wanted["forget"]
-    judges = [experiment.signals(), experiment.inclusion(), experiment.originals()]
-    return [*judges, *map(experiment.forget, families), *map(experiment.retrained, families)]
+    for stage in (
+        experiment.signals(),
+        experiment.inclusion(),
+        experiment.originals(),
+        *map(experiment.forget, families),
+    ):
+        yield from (stage.folder / name for name in _for_scoring(stage))
+    for family in families:
+        sets = retrained_sets(experiment.config, experiment.wanted, family)
+        yield from (experiment.retrained(family).folder / f"set{number}.h5" for number in sets)
 
 
 def _for_scoring(stage: Stage) -> list[str]:
@@ -110,7 +116,7 @@ def _for_scoring(stage: Stage) -> list[str]:
             return [f"{stage.kind}.h5"]
         case "originals":
             return ["originals.safetensors", "originals.h5"]
-        case "retrained":  # also that without the tuning set, the last one
+        case "retrained":  # also that without the tuning set, the last one, where there is one
             return [f"set{number}.h5" for number in range(stage.builds_on["forget"].parameters["sets"] + 1)]
         case "tuned":
             return ["grid.csv", "best.json"]

@@ -61,7 +61,7 @@ def work_of(job: Job, stage: Stage, sizes: Sizes) -> Work:
     wanted, on, samples = stage.parameters, stage.builds_on, sizes.train + sizes.test
     asked = next((on[role].parameters for role in ("forget", "requests") if role in on), {})
     forget = forgotten(on["forget"], sizes) if "forget" in on else round(asked.get("fraction", 0) * sizes.train)
-    context = vars(sizes) | {"forget": forget}
+    context = {name: value for name, value in vars(sizes).items() if name != "names"} | {"forget": forget}
     own = {"training", "given"} & wanted.keys()
     trained = stage if own else on.get("originals") or on.get("references")
     if trained:
@@ -107,7 +107,10 @@ def work_of(job: Job, stage: Stage, sizes: Sizes) -> Work:
             count = trained.builds_on["inclusion"].parameters["references"]
             return work(8 * count * samples, count, predict=count * samples)
         case "adversarial":
-            return work(sizes.train * (4 * math.prod(sizes.shape) + 24), **_attacked(wanted["attack"], sizes.train))
+            sets = [source for source in on.values() if source.kind == "forget"]
+            asked_for = sum((source.parameters["sets"] + 1) * forgotten(source, sizes) for source in sets)
+            images = min(asked_for, sizes.train) if sets else sizes.train
+            return work(images * (4 * math.prod(sizes.shape) + 24), **_attacked(wanted["attack"], images))
         case "tuned" if job.rule == "tune":
             points = part_of(wanted["grid"], int(job.wildcards["part"]), int(job.wildcards["parts"]))
             images = sum(_images(wanted["unlearning"], point, sizes.train, forget) for point in points)

@@ -1,10 +1,12 @@
 """Step: Algorithm 1, the closest adversarial example of every training sample of one original model.
 
 The algorithm is run once for all of D, as Appendix E.1 suggests; D_A of any forget set is then a selection of rows.
+Where a config wants that, only the samples of its forget sets are looked at.
 """
 
 import importlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import torch
 from torch import Tensor
 
 from amun_steps.attacks import AdversarialSet, Forward, Seeds
+from amun_steps.steps.forget import load_forget
 from amun_steps.store.arrays import hdf5, write_arrays
 from amun_steps.store.progress import LOG, Progress
 from amun_steps.store.seeds import seed_of
@@ -76,6 +79,7 @@ def adversarial(
     dataset: Path,
     originals: Path,
     original: int,
+    forget: list[Path] = [],  # noqa: B006 - never changed; None would need a second type
     attack: Attack,
     seed: int,
     batch: int = 1024,
@@ -83,8 +87,9 @@ def adversarial(
 ) -> None:
     """Run Algorithm 1 for every training sample of model `original` and write its arrays (see `AdversarialSet`).
 
-    Rows are the training samples in the dataset's order; `epsilon_init` is an attribute of the file. A sample without
-    an adversarial example, whose distance is NaN, is left out of every D_A, and the log names it.
+    Rows are the training samples in the dataset's order; `epsilon_init` is an attribute of the file. Where there are
+    files `forget`, they are those of their sets alone, and `sample` has their numbers. A sample without an adversarial
+    example, whose distance is NaN, is left out of every D_A, and the log names it.
     """
     where = device()
     data = load(dataset)
@@ -94,7 +99,7 @@ def adversarial(
     def forward(x: Tensor) -> Tensor:
         return model.logits(x[None])[0]
 
-    members = np.flatnonzero(data.train)
+    members = _attacked(data.train, forget)
     seeds = np.array([seed_of(seed, "attack", original, n) for n in range(len(images))])
     generator = np.random.default_rng(seed_of(seed, "epsilon", original))
     few = generator.choice(members, min(attack.search.samples, len(members)), replace=False)
@@ -115,16 +120,39 @@ def adversarial(
         )
     columns = ("image", "label", "epsilon", "distance", "passes")
     arrays = {name: torch.cat([getattr(part, name) for part in parts]).cpu().numpy() for name in columns}
-    write_arrays(output, arrays, epsilon_init=epsilon_init)
+    write_arrays(output, arrays | ({"sample": members} if forget else {}), epsilon_init=epsilon_init)
 
 
-def load_adversarial(path: Path, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """D_A of the training samples `rows` (sorted sample numbers) in an HDF5 file: which of them have an adversarial
+def _attacked(train: np.ndarray, forget: Sequence[Path]) -> np.ndarray:
+    """The numbers of the samples of all sets in files of forget sets; where there are none, of all of D."""
+    if not forget:
+        return np.flatnonzero(train)
+    return np.flatnonzero(np.any([load_forget(path, train).any(axis=0) for path in forget], axis=0))
+
+
+def load_adversarial(path: Path, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """D_A of the training samples `samples` (sorted numbers) in an HDF5 file: which of them have an adversarial
     example, and these images and wrong labels."""
+    rows = rows_of(path, samples)
     with hdf5(path) as file:
-        rows = rows[~np.isnan(file["distance"][:][rows])]
+        found = ~np.isnan(file["distance"][:][rows])
         # HDF5's own selection of rows is slower than reading all
-        return rows, file["image"][:][rows], file["label"][:][rows]
+        return samples[found], file["image"][:][rows[found]], file["label"][:][rows[found]]
+
+
+def rows_of(path: Path, samples: np.ndarray) -> np.ndarray:
+    """The rows of training samples (sorted numbers) in a file of this step.
+
+    Raises ValueError where Algorithm 1 was not run for all of them.
+    """
+    with hdf5(path) as file:
+        if "sample" not in file:
+            return samples
+        attacked = file["sample"][:]
+    rows = np.searchsorted(attacked, samples)
+    if not np.isin(samples, attacked).all():
+        raise ValueError(f"{path}: has no row for {np.count_nonzero(~np.isin(samples, attacked))} of the samples")
+    return rows
 
 
 if __name__ == "__main__":

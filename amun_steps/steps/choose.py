@@ -57,14 +57,26 @@ def read_grid(whole: Path, best: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 @step
-def choose(*, parts: list[Path], grid: dict[str, list[Any]], on: list[int], whole: Output, best: Output) -> None:
+def choose(
+    *,
+    parts: list[Path] = [],  # noqa: B006 - never changed; None would need a second type
+    grid: dict[str, list[Any]],
+    on: list[int],
+    whole: Output,
+    best: Output,
+) -> None:
     """Put the parts of a grid together in `whole` (CSV) and write the choice with the least Avg. Gap to `best` (JSON).
 
     A choice's gap is its mean over the originals numbered `on`. One that diverges on any of them cannot win; where all
-    do, the first is taken. Raises ValueError for parts that are not the whole grid.
+    do, the first is taken. A grid of one choice has no parts: it is taken untried, without a gap. Raises ValueError for
+    parts that are not the whole grid.
     """
-    rows = pd.concat([pd.read_csv(path, dtype=str) for path in parts], ignore_index=True)
     everything = choices(grid)
+    if len(everything) == 1 and not parts:
+        untried = {name: canonical(value) for name, value in everything[0].items()}
+        rows = pd.DataFrame([untried | {"original": original, "average_gap": np.nan} for original in on])
+    else:
+        rows = pd.concat([pd.read_csv(path, dtype=str) for path in parts], ignore_index=True)
     if len(rows) != len(everything) * len(on):
         raise ValueError(
             f"{parts[0].parent}: found {len(rows)} trials in {len(parts)} parts, expected {len(everything)} choices on"

@@ -11,7 +11,7 @@ import numpy as np
 
 from amun_steps.datasets import other_classes, share_of
 from amun_steps.store.arrays import hdf5, write_arrays
-from amun_steps.store.lists import digest, numbers_of, read_list
+from amun_steps.store.lists import digest, left_of, numbers_of, read_list
 from amun_steps.store.seeds import seed_of
 from amun_steps.store.step import InputError, Output, main, step
 from amun_steps.training.data import load_labels
@@ -50,12 +50,7 @@ def listed(
             raise InputError(f"{path}: was changed since this run of the workflow was planned: start it again")
         where = f"forget.{name}.indices: {path}"
         chosen.append(np.array(numbers_of(samples, int(train.sum()), len(train), where, names)))
-    free = np.flatnonzero(train & ~np.isin(np.arange(len(train)), np.concatenate(chosen)))
-    if len(free) <= len(chosen[0]):
-        raise InputError(
-            f"forget.{name}.indices: the lists leave {len(free)} training samples, expected more than the"
-            f" {len(chosen[0])} of the first: as many are drawn for tuning, and something is to be kept"
-        )
+    free = np.array(left_of(int(train.sum()), chosen, f"forget.{name}.indices"))
     tuning = _alike(chosen[0], free, labels, np.random.default_rng(seed_of(seed, "forget", name, "tuning")))
     _write(output, train, [*chosen[:sets], tuning])
 

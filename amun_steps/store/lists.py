@@ -76,3 +76,16 @@ def numbers_of(
     if len(found) == train:
         raise InputError(f"{where}: lists all {train} training samples; expected a list that leaves something to keep")
     return list(found)
+
+
+def left_of(train: int, lists: Sequence[Sequence[int]], where: str) -> list[int]:
+    """The numbers, in [0, train), of the training samples that no list has; as many as the first one has are drawn of
+    them for tuning. where: what an error begins with. Raises InputError where that would leave nothing to keep."""
+    listed = {int(number) for numbers in lists for number in numbers}
+    free = [number for number in range(train) if number not in listed]
+    if len(free) <= len(lists[0]):
+        raise InputError(
+            f"{where}: the lists leave {len(free)} training samples, expected more than the {len(lists[0])} of the"
+            " first: as many are drawn for tuning, and something is to be kept"
+        )
+    return free

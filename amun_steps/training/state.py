@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from amun_steps.store.step import InputError
@@ -63,6 +63,16 @@ def read_state(path: Path) -> dict[str, Tensor]:
         hint = f": a checkpoint? Save what it has as {nested!r} by itself" if nested is not None else ""
         raise InputError(f"{path}: found the keys {_first(found)}, expected tensors alone{hint}")
     return dict(found)
+
+
+def write_state(state: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors by name to a file that `read_state` reads, in the format that its name says."""
+    state = {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in state.items()}
+    if path.suffix == ".safetensors":
+        save_file(state, path)
+        return
+    with open(path, "wb") as file:  # given a path, torch writes its name into the file
+        torch.save(state, file)
 
 
 def _tensors(values: Mapping[Any, Any]) -> bool:

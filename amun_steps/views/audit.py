@@ -1,8 +1,6 @@
 """Step: what one model remembers of a list of samples, as a page for people and as JSON."""
 
-import base64
 import html
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.image import imsave
 
 from amun_steps.judging.intervals import auc_interval, p_values, share_interval
 from amun_steps.steps.forget import load_forget, load_tests
 from amun_steps.store.arrays import hdf5
 from amun_steps.store.step import InputError, Output, main, step
 from amun_steps.training.data import load_labels
-from amun_steps.views.report import STYLE
+from amun_steps.views.page import Named, document, facts, figure, images_of, named, paragraphs, sheet, table
 from amun_steps.views.runs import read_runs
 from amun_steps.views.verdict import MARGIN, Verdict, verdict
 
@@ -30,22 +27,11 @@ LEVEL = 0.05
 FEW = 16
 """Fewer references than this are called few: each sample's score is then a rough one, and many are tied."""
 
-LOOK = """
-.verdict { font-size: 1.25rem; border-left: 5px solid #0072B2; padding: 0.4rem 0 0.4rem 1rem; margin: 1rem 0 }
-.sheet { display: flex; flex-wrap: wrap; gap: 10px } .sheet figure { margin: 0; width: 108px; font-size: 11px }
-.sheet img { width: 108px; image-rendering: pixelated; border: 1px solid #ccc }
-.sheet figcaption { overflow-wrap: anywhere }
-dl { display: grid; grid-template-columns: max-content auto; gap: 2px 1.2rem } dd { margin: 0 }
-"""
-
 
 @dataclass(frozen=True)
-class Sample:
-    """A listed sample: its number and name, its class, its RMIA score in [0, 1] and its p-value."""
+class Sample(Named):
+    """A listed sample: what it is called, its RMIA score in [0, 1] and its p-value."""
 
-    sample: int
-    name: str
-    label: str
     score: float
     p_value: float
 
@@ -82,7 +68,11 @@ def audit(
     numbers = np.flatnonzero(chosen)[np.argsort(-membership[chosen], kind="stable")]
     of_list, of_test = membership[numbers], membership[tests]
     ps = p_values(of_list, of_test)
-    samples, images = _samples(dataset, numbers, of_list, ps)
+    samples = [
+        Sample(**vars(sample), score=float(score), p_value=float(p))
+        for sample, score, p in zip(named(dataset, numbers), of_list, ps, strict=True)
+    ]
+    images = images_of(dataset, [*numbers[:SHEET], *numbers[-SHEET:]])
     row, interval = read_runs(runs).iloc[0], auc_interval(of_list, of_test)
     told = verdict(row.ft_auc, interval, len(of_list), len(of_test))
     found = {
@@ -110,44 +100,19 @@ def audit(
     page.write_text(_page(found, told, samples, images), encoding="utf-8")
 
 
-def _samples(
-    dataset: Path, numbers: np.ndarray, scores: np.ndarray, ps: np.ndarray
-) -> tuple[list[Sample], dict[int, np.ndarray]]:
-    """The samples `numbers`, from the most remembered one, and the (channels, height, width) images of the first SHEET
-    and the last, by number."""
-    labels, _ = load_labels(dataset)
-    shown = sorted({*numbers[:SHEET], *numbers[-SHEET:]})
-    with hdf5(dataset) as file:
-        names, classes = (file[key].asstr()[:] if key in file else None for key in ("names", "class_names"))
-        images = dict(zip(shown, file["images"][shown], strict=True))
-    samples = [
-        Sample(
-            sample=int(number),
-            name="" if names is None else str(names[number]),
-            label=str(labels[number] if classes is None else classes[labels[number]]),
-            score=float(score),
-            p_value=float(p),
-        )
-        for number, score, p in zip(numbers, scores, ps, strict=True)
-    ]
-    return samples, images
-
-
 def _page(found: dict[str, Any], told: Verdict, samples: Sequence[Sample], images: dict[int, np.ndarray]) -> str:
     rest = samples[SHEET:]
     sheets = f"<h2>Most remembered first</h2>{_sheet(samples[:SHEET], images)}"
     if rest:
         sheets += f"<h2>Least remembered last</h2>{_sheet(rest[-SHEET:], images)}"
-    words = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in told.words)
-    facts = "".join(f"<dt>{name}</dt><dd>{html.escape(value)}</dd>" for name, value in _facts(found).items())
+    rows = [(str(s.sample), s.name, s.label, f"{s.score:.4f}", f"{s.p_value:.4f}") for s in samples]
+    every = table(("sample", "name", "class", "score", "p-value"), rows, f"{len(samples)} samples")
     body = (
-        f'<h1>Audit of {html.escape(found["model"])}</h1><p class="verdict">{html.escape(told.short)}</p>{words}'
-        f"<h2>Numbers</h2><dl>{facts}</dl>{_reading(found)}{sheets}<h2>All samples</h2>{_table(samples)}"
+        f'<h1>Audit of {html.escape(found["model"])}</h1><p class="verdict">{html.escape(told.short)}</p>'
+        f"{paragraphs(told.words)}<h2>Numbers</h2>{facts(_facts(found))}{_reading(found)}{sheets}"
+        f"<h2>All samples</h2>{every}"
     )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>AMUN: audit</title>'
-        f"<style>{STYLE}{LOOK}</style></head><body>{body}</body></html>\n"
-    )
+    return document("AMUN: audit", body)
 
 
 def _facts(found: dict[str, Any]) -> dict[str, str]:
@@ -183,27 +148,8 @@ def _reading(found: dict[str, Any]) -> str:
 
 
 def _sheet(samples: Sequence[Sample], images: dict[int, np.ndarray]) -> str:
-    return f'<div class="sheet">{"".join(_figure(sample, images[sample.sample]) for sample in samples)}</div>'
-
-
-def _figure(sample: Sample, image: np.ndarray) -> str:
-    """A sample's (channels, height, width) image and what is known of it; other than RGB, the mean of its channels."""
-    pixels = image.transpose(1, 2, 0) if len(image) == 3 else image.mean(axis=0).astype(np.uint8)
-    png = io.BytesIO()
-    imsave(png, pixels, format="png", cmap="gray", vmin=0, vmax=255, metadata={"Software": None})
-    encoded, called = base64.b64encode(png.getvalue()).decode(), html.escape(sample.name or str(sample.sample))
-    said = f"{called}<br>class {html.escape(sample.label)}<br>score {sample.score:.3f}, p {sample.p_value:.2g}"
-    return f'<figure><img alt="{called}" src="data:image/png;base64,{encoded}"><figcaption>{said}</figcaption></figure>'
-
-
-def _table(samples: Sequence[Sample]) -> str:
-    titles = ("sample", "name", "class", "score", "p-value")
-    rows = [(str(s.sample), s.name, s.label, f"{s.score:.4f}", f"{s.p_value:.4f}") for s in samples]
-    lines = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
-    head = "".join(f"<th>{title}</th>" for title in titles)
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<details><summary>{len(samples)} samples</summary><div class="wide">{table}</div></details>'
+    said = (f"score {sample.score:.3f}, p {sample.p_value:.2g}" for sample in samples)
+    return sheet(figure(images[sample.sample], sample, line) for sample, line in zip(samples, said, strict=True))
 
 
 if __name__ == "__main__":

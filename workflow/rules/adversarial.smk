@@ -1,4 +1,4 @@
-# Algorithm 1, once for every training sample of each original model (Appendix E.1).
+# Algorithm 1, once for every training sample of each original model (Appendix E.1), or for those of forget sets alone.
 
 
 rule adversarial:
@@ -7,6 +7,7 @@ rule adversarial:
             "{dataset}/{originals}/{adversarial}/original{original}.h5",
             dataset="{dataset}/dataset.h5",
             originals="{dataset}/{originals}/originals.safetensors",
+            forget=attacked_sets,
         ),
     output:
         f"{STORE}/{{dataset}}/{{originals}}/{{adversarial}}/original{{original}}.h5",
@@ -20,4 +21,4 @@ rule adversarial:
         options=options("adversarial"),
     shell:
         "python -m amun_steps.steps.adversarial --dataset {input.dataset} --originals {input.originals}"
-        " --original {wildcards.original} {params.options} --output {output} &> {log}"
+        " --original {wildcards.original} --forget {input.forget} {params.options} --output {output} &> {log}"

@@ -146,10 +146,19 @@ def adversarial_sets(slug):
     return files
 
 
+def attacked_sets(wildcards):
+    """Input function: the forget sets that Algorithm 1 is run for; none where it is for all of D."""
+    on = stage(wildcards, "adversarial").builds_on.values()
+    return [ancient(source.file("forget.h5")) for source in on if source.kind == "forget"]
+
+
 def tuning_parts(wildcards):
-    """Input function: the parts that a method's grid is cut into, by the number of trials that a job is worth."""
+    """Input function: the parts that a method's grid is cut into, by the number of trials that a job is worth; none of a
+    grid of one choice."""
     tuned = stage(wildcards, "tuned")
     choices, originals = len(choose.choices(tuned.parameters["grid"])), len(tuned.parameters["on"])
+    if choices == 1:
+        return []
     parts = min(choices, -(-choices * originals // JOBS["trials_per_job"]))
     return [ancient(tuned.file(f"part{part}of{parts}.csv")) for part in range(parts)]
 
