@@ -1,9 +1,10 @@
 """What a choice by few reference models and one retrained model costs in Avg. Gap: what `amun forget` does by default.
 
-`python benchmarks/choice.py CONFIG EXPERIMENT`, in the root of a clone: ten minutes on two cores for digits. For lists
-of 2.5% and of 10% of D, AMUN's grid is run on the tuning set from each original; each number of references, each time
-with one of the retrained models alone, makes its choice there. What the choice is worth is the Avg. Gap of its runs on
-the reported sets, judged by all of the config's references and all retrained models.
+`python benchmarks/choice.py CONFIG EXPERIMENT [SETS ORIGINALS]`, in the root of a clone: ten minutes on two cores for
+digits, hours for Fashion-MNIST with all sets and originals. For lists of 2.5% and of 10% of D, AMUN's grid is run on
+the tuning set from each original; each number of references, each time with one of the retrained models alone, makes
+its choice there. What the choice is worth is the Avg. Gap of its runs on the reported sets, judged by all of the
+config's references and all retrained models.
 """
 
 import sys
@@ -29,7 +30,7 @@ COUNTS = (2, 4, 8, 16, 32)
 SHARES = {"few": 0.025, "more": 0.1}
 
 
-def main(path: Path, name: str) -> None:
+def main(path: Path, name: str, sets: int = 3, originals: int = 3) -> None:
     """Make what is needed, run the grid, and print a row of Markdown for each list, access and number of references."""
     config = read(path)
     base = config["experiments"][name]
@@ -56,15 +57,15 @@ def main(path: Path, name: str) -> None:
     print("| --- | --- | --- | --- | --- | --- |")
     for family in SHARES:
         for access in ("with_remain", "without_remain"):
-            rows(stages, family, access)
+            rows(stages, family, access, sets, originals)
 
 
-def rows(stages: list, family: str, access: str) -> None:
-    """Print what the choices of each number of references are worth for one family and access."""
+def rows(stages: list, family: str, access: str, sets: int, count: int) -> None:
+    """Print what the choices of each number of references are worth for one family and access, by the first `sets`
+    reported sets and `count` originals."""
     whole = stages[-1]
     tuned, forget = whole.tuned("amun", access, family), whole.forget(family)
     dataset, originals = whole.dataset().file("dataset.h5"), whole.originals().file("originals.safetensors")
-    count = whole.originals().count
     found = [Path(whole.adversarial(whole.wanted["attack"]).file(f"original{o}.h5")) for o in range(count)]
     unlearning = TypeAdapter(Unlearning).validate_python(tuned.parameters["unlearning"])
     files = Path(dataset), Path(originals), Path(forget.file("forget.h5"))
@@ -90,12 +91,12 @@ def rows(stages: list, family: str, access: str) -> None:
         return np.array([average_gap(flat, standard).reshape(of.shape[:2]) for standard in standards])
 
     trials = {}
-    for which in range(tuning + 1):
+    for which in (*range(sets), tuning):
         runs = [Run(o, which, 0, _choice(point)) for o in range(count) for point in grid]
         logits = [models.predict(unlearner.images).numpy() for models, _ in unlearner.run(runs, 8)]
         trials[which] = np.concatenate(logits).reshape(count, len(grid), len(unlearner.images), -1)
     worth = []
-    for which in range(tuning):
+    for which in range(sets):
         standard = np.mean([measured(judges[-1], logits, which) for logits in retrained(which)], axis=0)
         worth.append(gaps(judges[-1], which, [standard])[0])
     worth = np.mean(worth, axis=0)  # (originals, choices), over the reported sets
@@ -115,4 +116,4 @@ def _choice(point: dict) -> Choice:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:]))
