@@ -21,10 +21,9 @@ from amun_steps.plan.plan import Plan
 from amun_steps.plan.workflow import make
 from amun_steps.steps.choose import choices
 from amun_steps.steps.forget import load_tests
-from amun_steps.steps.tune import CRITERION
-from amun_steps.steps.unlearn import Choice, Run, Unlearner, Unlearning
+from amun_steps.steps.tune import CRITERION, choice_at, measure
+from amun_steps.steps.unlearn import Run, Unlearner, Unlearning
 from amun_steps.store.arrays import hdf5
-from amun_steps.training.recipe import Schedule
 
 COUNTS = (2, 4, 8, 16, 32)
 SHARES = {"few": 0.025, "more": 0.1}
@@ -77,8 +76,7 @@ def rows(stages: list, family: str, access: str, sets: int, count: int) -> None:
     tuning = len(unlearner.forget) - 1
 
     def measured(judge: Judge, logits: np.ndarray, which: int) -> np.ndarray:
-        values = judge.metrics(logits, judge.membership(logits), unlearner.forget[which], alike=tests[which])
-        return np.array([values[metric] for metric in CRITERION])
+        return measure(judge, logits, unlearner.forget[which], tests[which])
 
     def retrained(which: int) -> np.ndarray:
         with hdf5(Path(whole.retrained(family).file(f"set{which}.h5"))) as file:
@@ -86,33 +84,28 @@ def rows(stages: list, family: str, access: str, sets: int, count: int) -> None:
 
     def gaps(judge: Judge, which: int, standards: list[np.ndarray]) -> np.ndarray:
         """(standards, originals, choices) Avg. Gap of the grid on a set, `trials[which]`."""
-        of = np.array([[measured(judge, logits, which) for logits in one] for one in trials[which]])
+        of = np.array([measured(judge, one, which) for one in trials[which]])
         flat = of.reshape(-1, len(CRITERION))
         return np.array([average_gap(flat, standard).reshape(of.shape[:2]) for standard in standards])
 
     trials = {}
     for which in (*range(sets), tuning):
-        runs = [Run(o, which, 0, _choice(point)) for o in range(count) for point in grid]
+        runs = [Run(o, which, 0, choice_at(point)) for o in range(count) for point in grid]
         logits = [models.predict(unlearner.images).numpy() for models, _ in unlearner.run(runs, 8)]
         trials[which] = np.concatenate(logits).reshape(count, len(grid), len(unlearner.images), -1)
     worth = []
     for which in range(sets):
-        standard = np.mean([measured(judges[-1], logits, which) for logits in retrained(which)], axis=0)
+        standard = measured(judges[-1], retrained(which), which).mean(axis=0)
         worth.append(gaps(judges[-1], which, [standard])[0])
     worth = np.mean(worth, axis=0)  # (originals, choices), over the reported sets
     for stage, judge in zip(stages, judges, strict=True):
-        standards = [measured(judge, logits, tuning) for logits in retrained(tuning)]
+        standards = list(measured(judge, retrained(tuning), tuning))
         chosen = np.nanargmin(gaps(judge, tuning, standards), axis=2)
         values = np.take_along_axis(worth, chosen.T, axis=1)
         size, by = int(unlearner.forget[0].sum()), stage.wanted["references"]["count"]
         middle, best = np.nanmedian(worth, axis=1).mean(), np.nanmin(worth, axis=1).mean()
         row = f"| {size} | {access} | {by} | {values.mean():.2f} ({values.max():.2f}) | {middle:.2f} | {best:.2f} |"
         print(row, flush=True)
-
-
-def _choice(point: dict) -> Choice:
-    values = dict(point)
-    return Choice(Schedule(values.pop("learning_rate"), values.pop("step")), values)
 
 
 if __name__ == "__main__":

@@ -62,6 +62,14 @@ def planned(where: Path, *targets: str) -> dict[str, int]:
     return {name: int(count) for name, count in (line.split() for line in table[1].strip().splitlines())}
 
 
+def amun(where: Path, *arguments: str) -> str:
+    """What `amun ...` prints in a clone. Fails with all its output when it fails."""
+    command = [sys.executable, "-m", "amun_steps", *arguments]
+    done = subprocess.run(command, cwd=where, env=environment(), text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def store(where: Path, *arguments: str) -> tuple[int, str]:
     """`amun store ...` in a clone: its exit code and what it prints."""
     command = [sys.executable, "-m", "amun_steps", "store", *arguments]

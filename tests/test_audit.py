@@ -4,8 +4,6 @@ import copy
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -14,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from running import CONFIG, REPOSITORY, environment, planned
+from running import CONFIG, REPOSITORY, amun, planned
 from safetensors.torch import load_file
 
 from amun_steps.judging.intervals import auc_interval, share_interval
@@ -218,13 +216,6 @@ def test_a_config_without_any_recipe_is_refused(here):
 # The workflow
 
 
-def run(where: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "amun_steps", "audit", *arguments]
-    done = subprocess.run(command, cwd=where, env=environment(), text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def clone(finished, tmp_path_factory):
     """The finished clone with an original and a model retrained without the first forget set as files, and the list."""
@@ -251,7 +242,7 @@ def test_two_models_are_audited_with_the_references_that_are_there(clone):
     before = reference_models(clone)
     assert len(before) == 4
     for model in ("original", "retrained"):
-        said = run(clone, *options(model))
+        said = amun(clone, "audit", *options(model))
         folder = clone / f"results/audits/{model}-asked"
         found = json.loads((folder / "audit.json").read_text())
         assert found["short"] in said
@@ -267,12 +258,12 @@ def test_two_models_are_audited_with_the_references_that_are_there(clone):
 
 
 def test_an_audit_that_is_repeated_computes_nothing(clone):
-    run(clone, *options("original"))
-    assert "Nothing is to be computed" in run(clone, *options("original"), "--dry-run")
+    amun(clone, "audit", *options("original"))
+    assert "Nothing is to be computed" in amun(clone, "audit", *options("original"), "--dry-run")
 
 
 def test_other_references_are_counted_first(clone):
-    said = run(clone, *options("original"), "--references", "2", "--to", "more", "--dry-run")
+    said = amun(clone, "audit", *options("original"), "--references", "2", "--to", "more", "--dry-run")
     assert re.search(r"^digits +references +1 +1 ", said, re.MULTILINE)
     for stage in ("retrained", "tune", "unlearn", "adversarial"):
         assert not re.search(rf"^digits +{stage} ", said, re.MULTILINE)

@@ -166,6 +166,13 @@ def test_a_figure_of_all_of_d_wants_adversarial_examples_of_all_of_d(figure):
         views.load(config)
 
 
+def test_so_does_the_clipped_experiment_of_a_figure():
+    config = changed("experiments.clipped", GOOD["experiments"]["digits"] | {"attacked": "forget"})
+    wanted = {"kind": "retrained_confidence", "experiment": "digits", "forget": ["random10"], "clipped": "clipped"}
+    with pytest.raises(ConfigError, match=r"^figures.fig3: 'clipped' has attacked: forget"):
+        views.load(config | {"figures": {"fig3": wanted}})
+
+
 def test_a_figure_s_method_can_do_with_its_access():
     config = changed("figures.fig5.method", "ft")
     config["figures"]["fig5"]["access"] = "without_remain"

@@ -16,7 +16,7 @@ def test_every_kind_of_forget_set_runs_to_its_table(tmp_path):
         "hard": {"memorised": "high", "fraction": 0.02, "sets": 1},
     }
     wanted = config(**families)
-    wanted["experiments"]["digits"]["methods"] = wanted["tables"]["table1"]["methods"] = ["ft"]
+    wanted["experiments"]["digits"]["methods"] = wanted["tables"]["table1"]["methods"] = ["amun_salun"]
     (where / CONFIG).write_text(yaml.safe_dump(wanted, sort_keys=False))
     snakemake(where, "--cores", "2", "--", "results/tables/table1.csv", "results/runs/digits.csv")
     table = (where / "results/tables/table1.md").read_text()
@@ -32,4 +32,4 @@ def test_every_kind_of_forget_set_runs_to_its_table(tmp_path):
     edit(where / "mine.txt", "65", "66")
     again = planned(where)
     assert again["forget"] == 1
-    assert not {"originals", "references", "signals"} & again.keys()
+    assert not {"originals", "references", "signals", "adversarial"} & again.keys()

@@ -4,8 +4,6 @@ import copy
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -13,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from running import CONFIG, REPOSITORY, environment, planned
+from running import CONFIG, REPOSITORY, amun, planned
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -275,13 +273,6 @@ def test_weights_that_diverged_get_no_certificate(files):
 # The workflow
 
 
-def run(where: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "amun_steps", "forget", *arguments]
-    done = subprocess.run(command, cwd=where, env=environment(), text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def clone(finished, tmp_path_factory):
     """The finished clone with an original as a file of safetensors, and a list."""
@@ -300,7 +291,7 @@ OPTIONS += ["--method", "amun_salun", "--references", "4"]
 
 def test_a_model_is_made_to_forget_with_the_references_that_are_there(clone):
     before = sorted((clone / "results/store").rglob("reference*.safetensors"))
-    said = run(clone, *OPTIONS)
+    said = amun(clone, "forget", *OPTIONS)
     folder = clone / "results/forgotten/mine-asked"
     found = json.loads((folder / "certificate.json").read_text())
     assert found["words"][0] in said
@@ -329,12 +320,12 @@ def test_a_model_is_made_to_forget_with_the_references_that_are_there(clone):
 
 def test_a_given_choice_needs_neither_references_nor_a_retrained_model(clone):
     to = ["--to", "given", "--choice", "best.json", "--remain", "none"]
-    said = run(clone, *OPTIONS, *to, "--dry-run")
+    said = amun(clone, "forget", *OPTIONS, *to, "--dry-run")
     for stage in ("references", "retrained", "tune", "signals"):
         assert not re.search(rf"^digits +{stage} ", said, re.MULTILINE), said
     assert sorted(path.name for path in (clone / "given").iterdir()) == ["forget.yaml"]
-    run(clone, *OPTIONS, *to)
+    amun(clone, "forget", *OPTIONS, *to)
     found = json.loads((clone / "given/certificate.json").read_text())
     assert (found["choice_from"], found["remain"]) == ("best.json", "none")
     assert {key: found["choice"][key] for key in CHOICE} == CHOICE
-    assert "Nothing is to be computed" in run(clone, *OPTIONS, *to, "--dry-run")
+    assert "Nothing is to be computed" in amun(clone, "forget", *OPTIONS, *to, "--dry-run")

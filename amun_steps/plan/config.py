@@ -253,11 +253,6 @@ def _check_figure_names(at: str, figure: Mapping[str, Any], config: Mapping[str,
         known(f"{where}.experiment", pair["experiment"], config["experiments"])
         if "attack" in pair:
             known(f"{where}.attack", pair["attack"], config["attacks"])
-        if figure["kind"] in ON_ALL_OF_D and config["experiments"][pair["experiment"]].get("attacked") == "forget":
-            raise ConfigError(
-                f"{where}.experiment: '{pair['experiment']}' has attacked: forget, and this figure needs adversarial"
-                " examples of all of D; take the figure out, or that key"
-            )
     experiment = config["experiments"][pairs[0]["experiment"]]
     named = {
         "forget": experiment["forget"],
@@ -273,6 +268,12 @@ def _check_figure_names(at: str, figure: Mapping[str, Any], config: Mapping[str,
     for key in set(named) & set(figure):
         for value in figure[key] if isinstance(figure[key], list) else [figure[key]]:
             known(f"{at}.{key}", value, named[key])
+    for name in [pair["experiment"] for pair in pairs] + [figure[key] for key in ("clipped",) if key in figure]:
+        if figure["kind"] in ON_ALL_OF_D and config["experiments"][name].get("attacked") == "forget":
+            raise ConfigError(
+                f"{at}: '{name}' has attacked: forget, and this figure needs adversarial examples of all of D; take the"
+                " figure out, or that key"
+            )
 
 
 def _check_requests(name: str, config: Mapping[str, Any], dataset: str, sizes: Known) -> None:

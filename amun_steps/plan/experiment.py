@@ -32,9 +32,8 @@ class Experiment(Models):
     @stage
     def tuned(self, method: str, access: str, family: str) -> Stage:
         run = {"forget_name": family, "unlearning": self._unlearning(method, access)}
-        judges = {"retrained": self.retrained(family), "signals": self.signals()}
-        if not is_tuned(self.config, method):
-            judges = {}
+        tried = is_tuned(self.config, method)
+        judges = {"retrained": self.retrained(family), "signals": self.signals()} if tried else {}
         return Stage(
             kind="tuned",
             name=f"{method}-{access}-{family}-tuned",

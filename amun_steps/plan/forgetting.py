@@ -93,7 +93,7 @@ def forgetting(asked: Asked, method: str, choice: Path | None, references: int) 
     Raises ConfigError for a method that the config does not have, and for a submission; InputError for a file that has
     no choice.
     """
-    base = asked.base()
+    base = asked.base
     try:
         known("--method", method, base["methods"])
     except ConfigError as error:
@@ -117,13 +117,11 @@ def forgetting(asked: Asked, method: str, choice: Path | None, references: int) 
         tuning = {"learning_rate": [chosen.schedule.learning_rate], "step": [chosen.schedule.step]}
     from_files = "files" in base["experiments"][asked.experiment]["references"]
     derived = asked.derived(None if from_files else references, {method: options})
-    wanted = derived["experiments"][asked.experiment]
-    wanted["attacked"] = "forget"
-    recipe = wanted["unlearning"]
+    derived["experiments"][asked.experiment]["attacked"] = "forget"
     return {
         **derived,
         "tuning": {**derived["tuning"], **tuning},
-        "unlearning": {recipe: {**derived["unlearning"][recipe], "runs": 1}} if recipe in derived["unlearning"] else {},
+        "unlearning": {name: {**recipe, "runs": 1} for name, recipe in derived["unlearning"].items()},
     }
 
 

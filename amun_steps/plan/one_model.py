@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ class Asked:
                 f"--model: found no file {self.model}, expected a state dict, as torch.save or safetensors writes"
             )
 
+    @cached_property
     def base(self) -> Mapping[str, Any]:
         """Their config. Raises ConfigError for one that is none, or has no such experiment."""
         config = read(self.config)
@@ -63,7 +65,7 @@ class Asked:
         references: their number in place of the config's. methods: the experiment's. Raises ConfigError for another
         number of references from files than there are, and where the config has no recipe of training.
         """
-        config = self.base()
+        config = self.base
         base = config["experiments"][self.experiment]
         wanted = {**base, "originals": {"files": [self.model.as_posix()]}, "forget": [FAMILY], "methods": [*methods]}
         if references is not None:
@@ -123,9 +125,7 @@ def call(module: str, **options: Any) -> None:
     """Run a step by the code that planned it, in a process of its own. Raises InputError with what it says."""
     command = [sys.executable, "-m", module, *(["--plugins", str(PLUGINS.folder)] if PLUGINS.folder else [])]
     for name, value in options.items():
-        many = isinstance(value, list)
-        values = value if many else [json.dumps(value) if isinstance(value, Mapping) else value]
-        command += [f"--{name.replace('_', '-')}", *map(str, values)]
+        command += [f"--{name.replace('_', '-')}", json.dumps(value) if isinstance(value, Mapping) else str(value)]
     here = {"PYTHONPATH": os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))}
     done = subprocess.run(command, env=os.environ | here, text=True, capture_output=True, check=False)
     if done.returncode:

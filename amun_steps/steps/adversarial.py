@@ -149,10 +149,10 @@ def rows_of(path: Path, samples: np.ndarray) -> np.ndarray:
         if "sample" not in file:
             return samples
         attacked = file["sample"][:]
-    rows = np.searchsorted(attacked, samples)
-    if not np.isin(samples, attacked).all():
-        raise ValueError(f"{path}: has no row for {np.count_nonzero(~np.isin(samples, attacked))} of the samples")
-    return rows
+    missing = np.count_nonzero(~np.isin(samples, attacked))
+    if missing:
+        raise ValueError(f"{path}: has no row for {missing} of the samples")
+    return np.searchsorted(attacked, samples)
 
 
 if __name__ == "__main__":

@@ -54,12 +54,12 @@ def tune(
     tuning = len(unlearner.forget) - 1
     judged = unlearner.forget[tuning], load_tests(forget, judge.train)[tuning]
     with hdf5(retrained) as file:
-        standard = _measure(judge, file["logits"], *judged).mean(axis=0)
+        standard = measure(judge, file["logits"], *judged).mean(axis=0)
     tried = [(point, o) for point in part_of(grid, part, parts) for o in on]
-    plan = [Run(o, tuning, 0, _choice(point)) for point, o in tried]
+    plan = [Run(o, tuning, 0, choice_at(point)) for point, o in tried]
     measured = np.concatenate(
         [
-            _measure(judge, models.predict(unlearner.images).numpy(), *judged)
+            measure(judge, models.predict(unlearner.images).numpy(), *judged)
             for models, _ in unlearner.run(plan, stack, partial)
         ]
     )
@@ -69,13 +69,13 @@ def tune(
     rows.to_csv(output, index=False, float_format="%.6f", lineterminator="\n")
 
 
-def _measure(judge: Judge, logits: Iterable[np.ndarray], forget: np.ndarray, alike: np.ndarray) -> np.ndarray:
+def measure(judge: Judge, logits: Iterable[np.ndarray], forget: np.ndarray, alike: np.ndarray) -> np.ndarray:
     """(models, 4) metrics of the tuning criterion of each model's (N, classes) logits."""
     measured = [judge.metrics(model, judge.membership(model), forget, alike=alike) for model in logits]
     return np.array([[m[name] for name in CRITERION] for m in measured])
 
 
-def _choice(point: dict[str, Any]) -> Choice:
+def choice_at(point: dict[str, Any]) -> Choice:
     """A point of the grid: what is not the schedule's is the method's."""
     hyperparameters = dict(point)
     return Choice(Schedule(hyperparameters.pop("learning_rate"), hyperparameters.pop("step")), hyperparameters)
