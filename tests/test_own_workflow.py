@@ -1,5 +1,7 @@
 """The real workflow on images in folders with a network of torchvision's that normalises, and on arrays in a file."""
 
+import re
+
 import h5py
 import numpy as np
 import pandas as pd
@@ -60,7 +62,7 @@ def test_a_run_on_a_person_s_own_images_and_network(tmp_path):
     (where / "images" / names[1]).write_bytes(b"no image")
     assert planned(where)["dataset"] == 2
 
-    (arrays,) = [word for word in snakemake(where, "--dry-run", "--cores", "1").split() if "all-" in word][:1]
-    snakemake(where, "--cores", "1", arrays.strip(","))
+    arrays = re.search(r"results/store/all-\w+/dataset\.h5", snakemake(where, "--dry-run", "--cores", "1"))[0]
+    snakemake(where, "--cores", "1", arrays)
     with h5py.File(where / arrays) as file:
         assert (np.sort(file["images"][:].ravel()) == np.sort(images.ravel())).all()
