@@ -43,6 +43,7 @@ def _of(file: str, tests: str, *edits: tuple[str, str, str]) -> list[Mutant]:
 
 
 JUDGE = "test_judge.py"
+COMPARISON = "test_comparison.py"
 AS_TUNED = "test_steps.py::test_tuning_keeps_the_whole_grid_and_takes_the_least_gap"
 TABLES = "test_tables.py"
 PAPER = "test_paper.py"
@@ -64,6 +65,41 @@ MUTANTS = [
         ("in_alike, 0.01)", "in_alike, 0.1)", "the rate in the name is 1%"),
         ("in_alike, 0.001)", "in_alike, 0.01)", "the rate in the name is 0.1%"),
         ('rmia.prior(file["signals"][:])', 'rmia.prior(file["signals"][:1])', "the prior is over all references"),
+    ),
+    *_of(
+        "amun_steps/judging/comparison.py",
+        COMPARISON,
+        ("count / (count - 1) * (sums", "(sums", "few clusters' sums are too small by chance"),
+        ("(sums**2).sum() / len(cells) ** 2", "(sums**2).sum() / len(cells)", "a variance of a mean"),
+        ("parts[-1] ** 2 / (count - 1)", "parts[-1] ** 2 / len(cells)", "as many degrees as clusters, not cells"),
+        ("(cells - mean).to_numpy()", "cells.to_numpy()", "a spread is around the mean"),
+        ("over = tuple(several[:1] if", "over = tuple(several if", "all else lies inside replicates"),
+        (".nunique() > 1]", ".nunique() > 0]", "one cluster has no spread"),
+        ("t.ppf((1 + LEVEL) / 2, freedom)", "t.ppf(LEVEL, freedom)", "an interval has two ends"),
+        ("t.ppf((1 + LEVEL) / 2, freedom)", "1.96", "three clusters are no normal distribution"),
+        ("2 * t.sf(abs(mean)", "t.sf(abs(mean)", "p is two-sided"),
+        ("cells = cells.dropna()", "cells = cells.fillna(0)", "a cell that diverged is not 0"),
+        ("(len(order) - rank) * found[k]", "len(order) * found[k]", "Holm's steps become easier"),
+        ("least = max(least, min(1.0,", "least = max(0.0, min(1.0,", "adjusted p-values keep their order"),
+        ("/ max(1, len(means) - 1)", "", "many methods make many chances"),
+        ("2 * (1 - LEVEL)", "(1 - LEVEL)", "a method is only higher than the lowest"),
+        ("min(means, key=means.__getitem__)", "max(means, key=means.__getitem__)", "the lowest is the best"),
+    ),
+    *_of(
+        "amun_steps/views/judges.py",
+        COMPARISON,
+        ("[columns].mean(), on=keys)", "[columns].first(), on=keys)", "the mean of the retrained models"),
+        ('keys = ["experiment", "forget", "set"]', 'keys = ["experiment", "forget"]', "of the same forget set"),
+        (").abs()", ")", "distances of opposite signs do not cancel"),
+        ('"ft_auc", 50)', '"ft_auc", 0)', "guessing is 50"),
+    ),
+    *_of(
+        "amun_steps/views/comparison.py",
+        COMPARISON,
+        ("methods[name][judge.name] - methods[other][judge.name])", "methods[name][judge.name])", "paired"),
+        ("p <= 1 - LEVEL", "between.p <= 1 - LEVEL", "adjusted for the number of pairs"),
+        ("sorted(means, key=means.__getitem__)", "sorted(means)", "the lowest is first and bold"),
+        ('"white" if alike[name] else colour', 'colour if alike[name] else "white"', "filled is told from the lowest"),
     ),
     *_of(
         "amun_steps/judging/metrics.py",

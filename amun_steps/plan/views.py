@@ -224,6 +224,13 @@ def claims(plan: Plan) -> View:
     return View(stage, f"{folders.of_views(plan.config)}/claims.csv", views=shown)
 
 
+def comparison(plan: Plan) -> View:
+    """The differences of all pairs of methods of all experiments, with their intervals."""
+    shown = [runs(plan, name) for name in plan.config["experiments"]]
+    stage = Stage("view", "comparison", {}, ["amun_steps.views.comparison"], _numbered(view.stage for view in shown))
+    return View(stage, f"{folders.of_views(plan.config)}/comparison.csv", views=shown)
+
+
 FIGURES = {
     "fine_tuning": _fine_tuning,
     "requests": _requests,

@@ -17,7 +17,7 @@ from amun_steps.steps.forget import load_forget
 from amun_steps.store.arrays import hdf5
 from amun_steps.store.step import Output, main, step
 from amun_steps.training.data import load_labels
-from amun_steps.views.look import GRID_STYLES, HEIGHT, LOOK, STYLES, WIDTH, name_of, style_of
+from amun_steps.views.look import GRID_STYLES, HEIGHT, LOOK, STYLES, WIDTH, name_of, save, style_of
 
 
 @dataclass(frozen=True)
@@ -208,10 +208,7 @@ PANELS: dict[str, Callable[[Axes, Panel, Sequence[Sequence[Path]]], pd.DataFrame
 def figure(*, panels: list[Panel], inputs: list[Path], pdf: Output, png: Output, csv: Output) -> None:
     """Draw the panels side by side; `csv` gets the plotted numbers, with the panel's number from 1 and its title."""
     drawn, found = draw(panels, inputs)
-    with matplotlib.rc_context(LOOK):
-        # without the date, so that the same numbers give the same bytes
-        drawn.savefig(pdf, format="pdf", metadata={"CreationDate": None})
-        drawn.savefig(png, format="png", metadata={"Software": None})
+    save(drawn, pdf, png)
     found.to_csv(csv, index=False, float_format="%.6f", lineterminator="\n")
 
 

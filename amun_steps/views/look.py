@@ -1,5 +1,11 @@
 """How figures look: the colour, line and name of each method and set."""
 
+import re
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
 from amun_steps.views.tables import METHODS
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; markers and dashes tell them apart in grey, too.
@@ -37,8 +43,8 @@ NAMES = METHODS | {
     "adv_rl": "Adv-RL",
     "orig_rl": "Orig-RL",
     "orig_advl": "Orig-AdvL",
-    "remain": "$D_R$",
-    "forget": "$D_F$",
+    "remain": "D_R",
+    "forget": "D_F",
     "test": "$D_T$ (test)",
 }
 LOOK = {
@@ -66,4 +72,16 @@ def style_of(name: str) -> tuple[str, str, str]:
 def name_of(name: str) -> str:
     """What a legend calls a method or a set; '-A' is for adversarial examples of the model as it is now."""
     base = name.removesuffix("_adaptive")
-    return NAMES.get(base, base) + ("-A" if base != name else "")
+    return typeset(NAMES.get(base, base)) + ("-A" if base != name else "")
+
+
+def typeset(text: str) -> str:
+    """Plain text with its sets as formulas: D_R, D_F and D_A with a subscript."""
+    return re.sub(r"\bD_[RFA]\b", r"$\g<0>$", text)
+
+
+def save(drawn: Figure, pdf: Path, png: Path) -> None:
+    """Write a figure as PDF and PNG, without the date, so that the same numbers give the same bytes."""
+    with matplotlib.rc_context(LOOK):
+        drawn.savefig(pdf, format="pdf", metadata={"CreationDate": None})
+        drawn.savefig(png, format="png", metadata={"Software": None})

@@ -106,6 +106,33 @@ rule claims:
         " {params.options} --output {output.csv} &> {log}"
 
 
+COMPARISON = views.comparison(PLAN)
+
+
+rule comparison:
+    input:
+        shown=[ancient(view.marker) for view in COMPARISON.views],  # as those of the claims
+        stale=stale(COMPARISON),
+    output:
+        csv=COMPARISON.path,
+        markdown=f"{RESULTS}/comparison.md",
+        pdf=f"{RESULTS}/comparison.pdf",
+        png=f"{RESULTS}/comparison.png",
+        made=touch(COMPARISON.marker),
+    log:
+        f"{RESULTS}/logs/comparison.log",
+    localrule: True
+    conda:
+        "../envs/steps.yaml"
+    params:
+        options=COMPARISON.stage.options(),
+        older=COMPARISON.older,
+        runs=[view.path for view in COMPARISON.views],
+    shell:
+        "rm -f {params.older} && python -m amun_steps.views.comparison --runs {params.runs} {params.options}"
+        " --csv {output.csv} --markdown-file {output.markdown} --pdf {output.pdf} --png {output.png} &> {log}"
+
+
 TRAINING = views.training(PLAN)
 
 

@@ -1,0 +1,149 @@
+"""Step: the difference of each pair of methods by each judge, with its interval; as CSV, as a table and as a figure."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from amun_steps.judging.comparison import LEVEL, difference, holm, like_the_lowest
+from amun_steps.store.step import Output, main, step
+from amun_steps.views.judges import JUDGES, SETTING, distances
+from amun_steps.views.look import LOOK, WIDTH, name_of, save, style_of, typeset
+from amun_steps.views.runs import read_runs
+from amun_steps.views.tables import ACCESS, METHODS
+
+COLUMNS = (
+    *(*SETTING, "judge", "method", "other", "method_mean", "other_mean"),
+    *("difference", "low", "high", "p", "p_adjusted", "distinguishable", "freedom", "cells", "over"),
+)
+"""The columns of the CSV file, in order."""
+
+ALIKE = "≈"
+"""The mark of a method that is not distinguishable from the lowest."""
+
+
+def settings(cells: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], dict[str, pd.DataFrame]]]:
+    """Each SETTING in which several methods are compared, and the cells of each method (see `distances`)."""
+    for setting, rows in cells.groupby(SETTING, sort=False):
+        methods = {name: of.droplevel([*SETTING, "method"]) for name, of in rows.groupby("method", sort=False)}
+        if len(methods) > 1:
+            yield setting, methods
+
+
+def pairs(cells: pd.DataFrame) -> pd.DataFrame:
+    """A row of COLUMNS for each pair of methods, judge and setting; a pair of which one has only diverged has no
+    difference. p_adjusted: by Holm over the pairs of one judge and setting."""
+    rows = []
+    for setting, methods in settings(cells):
+        for judge in JUDGES:
+            found = [
+                (name, other, difference(methods[name][judge.name] - methods[other][judge.name]))
+                for name, other in itertools.combinations(methods, 2)
+            ]
+            adjusted = holm([between.p for _, _, between in found])
+            for (name, other, between), p in zip(found, adjusted, strict=True):
+                means = [methods[m][judge.name].mean() for m in (name, other)]
+                told = "" if pd.isna(p) else p <= 1 - LEVEL
+                numbers = (between.mean, between.low, between.high, between.p, p, told, between.freedom, between.cells)
+                rows.append([*setting, judge.name, name, other, *means, *numbers, " and ".join(between.over)])
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def markdown(cells: pd.DataFrame) -> str:
+    """A table of methods x judges for each setting: the lowest bold, and a mark for all that are not told from it."""
+    text = [
+        "Comparison. Distance from the models retrained without the same forget set in points, mean over all runs; in"
+        " brackets the 95% interval of the difference from the lowest, paired by forget set and original. The lowest is"
+        f" bold; {ALIKE} is not distinguishable from it, at 5% for all methods of a column together."
+    ]
+    for (experiment, forget, access), methods in settings(cells):
+        columns = [_column(methods, judge.name) for judge in JUDGES]
+        order = dict.fromkeys([*columns[0], *methods])  # lowest first, those that only diverged last
+        head = ["", *(judge.title for judge in JUDGES)]
+        body = [[METHODS.get(name, name), *(column.get(name, "diverged") for column in columns)] for name in order]
+        widths = [max(len(line[k]) for line in (head, *body)) for k in range(len(head))]
+        lines = (
+            " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            for line in (head, ["-" * width for width in widths], *body)
+        )
+        text += ["", f"{experiment}, {forget}, {ACCESS[access]}", "", *(f"| {line} |" for line in lines)]
+    return "\n".join(text) + "\n"
+
+
+def _column(methods: Mapping[str, pd.DataFrame], judge: str) -> dict[str, str]:
+    """The cells of one judge's column, of the methods that it has a number of, lowest first."""
+    alike = like_the_lowest({name: of[judge] for name, of in methods.items()})
+    means = {name: methods[name][judge].mean() for name in alike}
+    found: dict[str, str] = {}
+    for name in sorted(means, key=means.__getitem__):
+        lowest = next(iter(found), name)
+        above = difference(methods[name][judge] - methods[lowest][judge])
+        cell = f"{means[name]:.2f}"
+        if cell == f"{means[lowest]:.2f}":  # a tie in print
+            cell = f"**{cell}**"
+        if name != lowest:
+            cell += f" {ALIKE}" if alike[name] else ""
+            cell += "" if pd.isna(above.low) else f" [{above.low:.2f}, {above.high:.2f}]"
+        found[name] = cell
+    return found
+
+
+def draw(cells: pd.DataFrame) -> Figure:
+    """For each setting, how far each method is above the one with the lowest first of JUDGES, with the 95% interval; a
+    filled dot is told from it, a hollow one is not. Rows of panels are experiments."""
+    matplotlib.use("Agg")
+    by_experiment: dict[str, list[tuple[str, dict[str, pd.Series]]]] = {}
+    for (experiment, forget, access), methods in settings(cells):
+        gaps = {name: of[JUDGES[0].name] for name, of in methods.items()}
+        by_experiment.setdefault(experiment, []).append((f"{forget}, {typeset(ACCESS[access])}", gaps))
+    rows, columns = max(1, len(by_experiment)), max([1, *map(len, by_experiment.values())])
+    heights = [max(len(gaps) for _, gaps in panels) + 4 for panels in by_experiment.values()] or [1]
+    with matplotlib.rc_context(LOOK):
+        drawn = Figure(figsize=(3 * WIDTH, 0.16 * sum(heights)), layout="constrained")
+        axes = drawn.subplots(rows, columns, squeeze=False, sharex=True, height_ratios=heights)
+        for axis in axes.flat:
+            axis.set_axis_off()
+        for line, (experiment, panels) in zip(axes, by_experiment.items(), strict=False):
+            names = list(dict.fromkeys(name for _, gaps in panels for name in gaps))
+            for axis, (title, gaps) in zip(line, panels, strict=False):
+                axis.set_axis_on()
+                _panel(axis, names, gaps)
+                axis.set_title(title)
+            line[0].set_yticklabels([name_of(name) for name in names])
+            line[0].set_ylabel(experiment)
+        if by_experiment:
+            drawn.supxlabel(f"{JUDGES[0].title}: difference from the lowest (points)", fontsize=8)
+        drawn.get_layout_engine().execute(drawn)  # while LOOK holds
+    return drawn
+
+
+def _panel(axis: Axes, names: Sequence[str], gaps: Mapping[str, pd.Series]) -> None:
+    alike = like_the_lowest(gaps)
+    lowest = min(alike, key=lambda name: gaps[name].mean(), default="")
+    axis.axvline(0, color="#999999", linewidth=0.8)
+    for place, name in enumerate(names):
+        if name in alike:
+            above, colour = difference(gaps[name] - gaps[lowest]), style_of(name)[0]
+            axis.plot([above.low, above.high], [place, place], color=colour)
+            axis.plot(above.mean, place, "o", color=colour, markerfacecolor="white" if alike[name] else colour)
+    axis.set(ylim=(len(names) - 0.5, -0.5), yticks=range(len(names)), yticklabels=[])
+    axis.set_xscale("symlog", linthresh=1)
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.tick_params(labelbottom=True)
+
+
+@step
+def comparison(*, runs: list[Path], csv: Output, markdown_file: Output, pdf: Output, png: Output) -> None:
+    """Compare all pairs of methods of each experiment, from the views of runs; show how far each is from the lowest."""
+    cells = distances(pd.concat([read_runs(path) for path in runs]))
+    pairs(cells).to_csv(csv, index=False, float_format="%.6f", lineterminator="\n")
+    markdown_file.write_text(markdown(cells), encoding="utf-8")
+    save(draw(cells), pdf, png)
+
+
+if __name__ == "__main__":
+    main(comparison)
