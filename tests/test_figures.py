@@ -88,8 +88,11 @@ def test_epsilons_are_shares_and_the_work_is_in_runs_of_the_attack(axis, sets):
 
 
 def test_distances_count_the_points_above_the_line(axis, sets):
-    draw_distances(axis, Panel("distances", "", ["one", "other"], [[0], [1]]), [sets[:1], sets[1:]])
-    assert [text.get_text() for text in axis.texts] == ["above the line: 50.0%"]
+    found = draw_distances(axis, Panel("distances", "", ["one", "other"], [[0], [1]]), [sets[:1], sets[1:]])
+    assert found.to_dict("list") == {"x": [1, 2], "y": [2, 1], "original": [0, 0]}
+    both = draw_distances(axis, Panel("distances", "", ["one", "other"], [[0, 1], [1, 0]]), [sets, sets[::-1]])
+    assert both.original.tolist() == [0, 0, 1, 1]
+    assert [text.get_text() for text in axis.texts] == ["above the line: 50.0%"] * 2
     assert "one" in axis.get_xlabel()
 
 

@@ -39,7 +39,9 @@ def page(tmp_path) -> str:
     figure = tmp_path / "fig1.png"
     figure.write_bytes(b"\x89PNG...")
     claims = tmp_path / "claims.csv"
-    pd.DataFrame({"claim": ["a", "b", "c"], "measured": [1.0, 2.0, 3.0], "held": [True, False, None]}).to_csv(claims)
+    pd.DataFrame({"claim": ["a", "b", "c"], "measured": [1.0, 2.0, 3.0], "held": ["held", "failed", None]}).to_csv(
+        claims
+    )
     runs = tmp_path / "digits.csv"
     keys = ("method", "access", "forget", "set", "original", "run", "hyperparameters", "seed", "address")
     pd.DataFrame([dict.fromkeys(keys, 1) | {"method": "amun", "address": "0123456789ab"}]).to_csv(runs)
@@ -75,7 +77,7 @@ def test_cells_keep_their_marks_and_text_is_escaped(page):
 
 
 def test_claims_are_counted_and_each_run_has_its_address(page):
-    assert "1 of 3 held, 1 failed." in page
+    assert "Of 3: 1 held, 1 failed, 0 undecided." in page
     assert "cannot be said" in page
     assert "0123456789ab" in page
 

@@ -3,12 +3,13 @@
 No claim is made to hold: each is compared by a rule that is written in its row.
 """
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
+from amun_steps.judging.comparison import NESTED, Difference, difference
 from amun_steps.store.step import Output, main, step
 from amun_steps.views.runs import read_runs
 from amun_steps.views.tables import ACCESS
@@ -16,20 +17,48 @@ from amun_steps.views.theorem import check
 
 PRIOR = ("ft", "rl", "ga", "bs", "l1_sparse", "salun")
 SUBSTITUTES = ("adv_rs", "adv_rl", "orig_rl", "orig_advl")
+ROUNDING = 1e-9
+"""What a number may be below 0 where 0 is allowed."""
 
 
 def claim(
-    source: str, text: str, where: str, measured: float, spread: float, rule: str, held: bool | float, unit: str
+    source: str,
+    text: str,
+    where: str,
+    measured: Difference | float,
+    rule: str,
+    unit: str,
+    *,
+    above: float = -math.inf,
+    below: float = math.inf,
 ) -> dict:
-    """A row: `measured`, its `spread` (a standard error; NaN where there is none) in `unit`, and whether it held; NaN
-    where that cannot be said."""
-    keys = ("source", "claim", "where", "measured", "spread", "unit", "rule", "held")
-    return dict(zip(keys, (source, text, where, measured, spread, unit, rule, held), strict=True))
+    """A row: what was `measured`, in `unit`, and whether it lies between `above` and `below`.
+
+    held: its whole interval does, `low` to `high`; failed: none of it does; undecided: a part of it does, or what was
+    measured has no interval, as there is one set and one original. A plain number is one without chance, and has no
+    interval in its row. Empty where there is nothing measured: all that it is of has diverged.
+    """
+    if isinstance(measured, Difference):
+        mean, *interval = measured.mean, measured.low, measured.high
+        low, high = interval
+    else:
+        mean = low = high = float(measured)
+        interval = [math.nan, math.nan]
+    if math.isnan(mean):
+        held = ""
+    elif above < low and high < below:
+        held = "held"
+    elif high <= above or low >= below:
+        held = "failed"
+    else:
+        held = "undecided"
+    keys = ("source", "claim", "where", "measured", "low", "high", "unit", "rule", "held")
+    return dict(zip(keys, (source, text, where, mean, *interval, unit, rule, held), strict=True))
 
 
-def _error(means: pd.Series) -> float:
-    """The standard error of a mean of the means of forget sets, since the runs of one set are not independent."""
-    return means.std(ddof=1) / np.sqrt(means.count())  # NaN for one set
+def _cells(rows: pd.DataFrame, column: str, *names: str) -> pd.Series:
+    """A column's mean in each cell, by levels that `difference` knows."""
+    return rows.groupby(list(names))[column].mean()
 
 
 def of_runs(runs: pd.DataFrame) -> Iterator[dict]:
@@ -60,40 +89,30 @@ def of_runs(runs: pd.DataFrame) -> Iterator[dict]:
             text = "Transferred adversarial examples cost test accuracy"
             yield _less(rows, "test_accuracy", "test accuracy", "amun_transferred", "amun", "F.4", text, where)
     for forget, rows in runs[runs.method == "retrained"].groupby("forget", sort=False):
-        mean, error = rows.ft_auc.mean(), _error(rows.groupby("set").ft_auc.mean())
-        rule = "50 is within two standard errors of the mean over models"
-        where = f"{rows.experiment.iloc[0]}, {forget}"
-        held = abs(mean - 50) <= 2 * error if np.isfinite(error) else float("nan")
-        yield claim("5.2", "An attack on retrained models guesses: FT AUC is 50", where, mean, error, rule, held, "%")
+        text, where = "An attack on retrained models guesses: FT AUC is 50", f"{rows.experiment.iloc[0]}, {forget}"
+        rule = "the mean over models is within 5 points of 50"
+        yield claim("5.2", text, where, difference(_cells(rows, "ft_auc", "set")), rule, "%", above=45, below=55)
 
 
 def _less(
     rows: pd.DataFrame, column: str, named: str, name: str, other: str, source: str, text: str, where: str
 ) -> dict:
-    """The claim that the mean of a column is lower for the method `name` than for `other`, paired by forget set."""
-    means = rows.groupby("method")[column].mean()
-    of_sets = rows.groupby(["set", "method"])[column].mean().unstack()
-    measured, spread = means[name] - means[other], _error(of_sets[name] - of_sets[other])
+    """The claim that a column is lower for the method `name` than for `other`, paired by set and original."""
+    one, another = (_cells(rows[rows.method == method], column, *NESTED) for method in (name, other))
     rule = f"{named} of {name} - that of {other} < 0"
-    return claim(source, text, where, measured, spread, rule, _below_zero(measured), "points")
-
-
-def _below_zero(measured: float) -> bool | float:
-    """Whether a difference is below 0; NaN where everything that it is of has diverged."""
-    return measured < 0 if np.isfinite(measured) else float("nan")
+    return claim(source, text, where, difference(one - another), rule, "points", below=0)
 
 
 def of_clipped(clipped: pd.DataFrame, plain: pd.DataFrame) -> Iterator[dict]:
-    """6.2.2: FR AUC of retrained models whose layers are clipped is low, against that of other models."""
+    """6.2.2: FR AUC of retrained models whose layers are clipped is low, against others without the same sets."""
     for forget in clipped.forget.unique():
-        values = [runs[(runs.method == "retrained") & (runs.forget == forget)] for runs in (clipped, plain)]
-        if any(rows.empty for rows in values):
+        both = [runs[(runs.method == "retrained") & (runs.forget == forget)] for runs in (clipped, plain)]
+        if any(rows.empty for rows in both):
             continue
-        measured = values[0].fr_auc.mean() - values[1].fr_auc.mean()
-        errors = [_error(rows.groupby("set").fr_auc.mean()) for rows in values]
+        one, another = (_cells(rows, "fr_auc", "set") for rows in both)
         text, rule = "FR AUC of clipped retrained models is lower", "that of clipped - that of other models < 0"
         where = f"{clipped.experiment.iloc[0]}, {forget}"
-        yield claim("6.2.2", text, where, measured, np.hypot(*errors), rule, _below_zero(measured), "points")
+        yield claim("6.2.2", text, where, difference(one - another), rule, "points", below=0)
 
 
 def of_fine_tuning(rows: pd.DataFrame, name: str) -> Iterator[dict]:
@@ -101,19 +120,17 @@ def of_fine_tuning(rows: pd.DataFrame, name: str) -> Iterator[dict]:
     alone = rows[rows.panel == 3].pivot(index="epoch", columns="set", values="mean")
     last, first = alone.iloc[-1], alone.iloc[0]
     best = last[list(SUBSTITUTES)].idxmax()
-    spread = float("nan")
     text = "Fine-tuned on D_A alone, a model keeps more test accuracy than on any substitute"
     rule = f"final test accuracy on D_A - that on {best}, the best substitute, > 0"
-    yield claim("6.2.1", text, name, last.adv - last[best], spread, rule, last.adv > last[best], "points")
+    yield claim("6.2.1", text, name, last.adv - last[best], rule, "points", above=0)
     text, rule = "Fine-tuning on D_A alone does not lead to catastrophic forgetting", "it loses less than 10 points"
-    lost = first.adv - last.adv
-    yield claim("3.2", text, name, lost, spread, rule, lost < 10, "points lost")
+    yield claim("3.2", text, name, first.adv - last.adv, rule, "points lost", below=10)
 
 
 def of_requests(rows: pd.DataFrame, name: str) -> Iterator[dict]:
     """Section 6.3 and Appendix H, from a figure of requests that shows FR AUC - FT AUC.
 
-    Spreads are of differences within a sequence, over sequences.
+    Differences are within a sequence; the intervals are about other sequences.
     """
     for title, panel in rows.groupby("title", sort=False):
         values = panel.pivot(index=["request", "set"], columns="method", values="value")
@@ -126,22 +143,22 @@ def of_requests(rows: pd.DataFrame, name: str) -> Iterator[dict]:
         for text, method, prior in pairs:
             others = [m for m in values if m in prior]
             if method in values and others:
-                by_request = values[others].rsub(values[method], axis=0).groupby("request")
-                margins, rule = by_request.mean().stack().dropna(), f"least margin of {method} in FR AUC - FT AUC >= 0"
-                least, spread, held = (float("nan"),) * 3  # where all have diverged
-                if not margins.empty:
-                    request, other = margins.idxmin()
+                margins = values[others].rsub(values[method], axis=0)
+                of_request = margins.groupby("request").mean().stack().dropna()
+                rule = f"least margin of {method} in FR AUC - FT AUC >= 0"
+                least: Difference | float = math.nan  # where all have diverged
+                if not of_request.empty:
+                    request, other = of_request.idxmin()
                     rule += f": after request {request}, to {other}"
-                    least, held, spread = margins.min(), margins.min() >= 0, by_request.sem().loc[request, other]
-                yield claim("6.3", text, where, least, spread, rule, held, "points")
+                    least = difference(margins.loc[request, other])
+                yield claim("6.3", text, where, least, rule, "points", above=-ROUNDING)
         for method in ("amun", "amun_adaptive"):
             if method in values:
                 of_sequence = values[method].unstack("set")
                 change = of_sequence.iloc[-1] - of_sequence.iloc[0]
                 text = f"The effectiveness of {method} decreases with the number of requests"
                 rule = "FR AUC - FT AUC after the last request - that after the first < 0"
-                held = _below_zero(change.mean())
-                yield claim("H", text, where, change.mean(), _error(change), rule, held, "points")
+                yield claim("H", text, where, difference(change), rule, "points", below=0)
 
 
 def of_confidence(rows: pd.DataFrame, name: str) -> Iterator[dict]:
@@ -153,15 +170,17 @@ def of_confidence(rows: pd.DataFrame, name: str) -> Iterator[dict]:
         measured = abs(mean.forget - mean.test) - abs(mean.forget - mean.remain)
         rule = "distance of D_F's mean confidence from the test set's - from D_R's < 0"
         text = "The confidence on D_F is nearer to that on the test set than to that on D_R"
-        yield claim("F.1", text, f"{name}, {title}", measured, float("nan"), rule, measured < 0, "log odds")
+        yield claim("F.1", text, f"{name}, {title}", measured, rule, "log odds", below=0)
 
 
 def of_distances(rows: pd.DataFrame, name: str, source: str, text: str, least: float) -> Iterator[dict]:
-    """Claims about how many of a figure's points lie above the line x = y; `least` is the paper's share in percent."""
+    """Claims about how many of a figure's points lie above the line x = y; `least` is the paper's share in percent.
+
+    Images are the same for all originals: the interval is about other originals.
+    """
     points = rows[rows.x.notna()]
-    share = 100 * (points.y > points.x).mean()
-    spread = np.sqrt(share * (100 - share) / len(points))
-    yield claim(source, text, name, share, spread, f"more than {least:g}%", share > least, "% of images")
+    shares = 100 * (points.y > points.x).groupby(points.original).mean()
+    yield claim(source, text, name, difference(shares), f"more than {least:g}%", "% of images", above=least)
 
 
 def of_epsilons(rows: pd.DataFrame, name: str) -> Iterator[dict]:
@@ -169,7 +188,7 @@ def of_epsilons(rows: pd.DataFrame, name: str) -> Iterator[dict]:
     for title, panel in rows.groupby("title", sort=False):
         runs = panel.runs_of_the_attack.iloc[0]
         text = "Algorithm 1 on all of D takes less than three runs of its attack"
-        yield claim("E.1", text, f"{name}, {title}", runs, float("nan"), "less than 3", runs < 3, "runs")
+        yield claim("E.1", text, f"{name}, {title}", runs, "less than 3", "runs", below=3)
 
 
 def of_figure(kind: str, rows: pd.DataFrame, name: str) -> Iterator[dict]:
@@ -194,9 +213,7 @@ def of_theorem() -> Iterator[dict]:
     found = check(100, seed=0)
     text = "The bound on the distance from the retrained model holds"
     rule = "least slack over 100 samples >= 0"
-    yield claim(
-        "4.1", text, "linear model, squared hinge", found.slack.min(), float("nan"), rule, found.slack.min() >= 0, ""
-    )
+    yield claim("4.1", text, "linear model, squared hinge", found.slack.min(), rule, "", above=-ROUNDING)
 
 
 @step

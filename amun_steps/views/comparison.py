@@ -14,16 +14,13 @@ from amun_steps.store.step import Output, main, step
 from amun_steps.views.judges import JUDGES, SETTING, distances
 from amun_steps.views.look import LOOK, WIDTH, name_of, save, style_of, typeset
 from amun_steps.views.runs import read_runs
-from amun_steps.views.tables import ACCESS, METHODS
+from amun_steps.views.tables import ACCESS, ALIKE, METHODS
 
 COLUMNS = (
     *(*SETTING, "judge", "method", "other", "method_mean", "other_mean"),
     *("difference", "low", "high", "p", "p_adjusted", "distinguishable", "freedom", "cells", "over"),
 )
 """The columns of the CSV file, in order."""
-
-ALIKE = "≈"
-"""The mark of a method that is not distinguishable from the lowest."""
 
 
 def settings(cells: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], dict[str, pd.DataFrame]]]:

@@ -111,14 +111,15 @@ def confidence(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def draw_distances(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -> pd.DataFrame:
     """delta_x of two kinds of adversarial examples, a point per image, all originals; the dashed line is x = y."""
     x, y = (np.concatenate([_column(path, "distance") for path in paths]) for paths in files)
+    original = np.repeat(range(len(files[0])), [len(_column(path, "distance")) for path in files[0]])
     both = np.isfinite(x) & np.isfinite(y)  # else one of the attacks found nothing
-    x, y = x[both], y[both]
+    x, y, original = x[both], y[both], original[both]
     axis.plot(x, y, ".", color="#0072B2", markersize=1.5, alpha=0.35, rasterized=True)
     end = max(x.max(), y.max())
     axis.plot([0, end], [0, end], "--", color="#000000", linewidth=0.8)
     axis.set(xlabel=f"$\\delta_x$, {panel.names[0]} ($\\ell_2$)", ylabel=f"$\\delta_x$, {panel.names[1]} ($\\ell_2$)")
     _note(axis, 0.03, f"above the line: {100 * (y > x).mean():.1f}%")
-    return pd.DataFrame({"x": x, "y": y})
+    return pd.DataFrame({"x": x, "y": y, "original": original})
 
 
 def draw_epsilons(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -> pd.DataFrame:

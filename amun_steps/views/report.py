@@ -29,10 +29,14 @@ th, td { padding: 2px 9px; text-align: right } th:first-child, td:first-child { 
 thead th { border-bottom: 1px solid #222 } tbody tr:nth-child(even) { background: #f4f4f4 }
 .wide { overflow-x: auto; margin: 0.5rem 0 } .text td { text-align: left; white-space: normal }
 .held { color: #006b4f; font-weight: bold } .failed { color: #b3261e; font-weight: bold }
+.undecided { color: #555 }
 img { max-width: 100%; height: auto } figure { margin: 1.5rem 0 } caption, figcaption { text-align: left; color: #444 }
 pre { background: #f4f4f4; padding: 0.8rem; overflow-x: auto; font-size: 12px } summary { cursor: pointer }
 """
 
+
+HELD = ("held", "failed", "undecided")
+"""What a claim can be, beside what nothing can be said of."""
 
 ROW = 4
 """Panels beside each other at the page's width."""
@@ -142,15 +146,15 @@ def _choice(title: str, whole: Path, best: Path) -> str:
 
 
 def _claims(claims: pd.DataFrame) -> str:
-    held = {"True": '<span class="held">held</span>', "False": '<span class="failed">failed</span>'}
     text = claims.select_dtypes(include=["object", "string"]).columns.difference(["held"])
+    held = claims.held.fillna("cannot be said")
     shown = claims.assign(
-        held=claims.held.astype(str).map(lambda value: held.get(value, "cannot be said")),
+        held=held.map(lambda value: f'<span class="{value}">{value}</span>' if value in HELD else value),
         **{name: claims[name].map(html.escape, na_action="ignore") for name in text},
     )
-    counts = claims.held.astype(str).value_counts()
-    sentence = f"<p>{counts.get('True', 0)} of {len(claims)} held, {counts.get('False', 0)} failed.</p>"
-    return sentence + '<div class="wide text">' + _html(shown, escape=False) + "</div>"
+    counts = held.value_counts()
+    said = ", ".join(f"{counts.get(value, 0)} {value}" for value in HELD)
+    return f'<p>Of {len(claims)}: {said}.</p><div class="wide text">{_html(shown, escape=False)}</div>'
 
 
 def _html(rows: pd.DataFrame, escape: bool = True) -> str:

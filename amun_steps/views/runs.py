@@ -33,7 +33,7 @@ def collect(paths: Sequence[Path]) -> pd.DataFrame:
     parts = []
     for path in paths:
         part = read_runs(path)
-        needed = (*FAMILY, "method", "access", "set", *NUMBERS, "diverged")
+        needed = (*FAMILY, "method", "access", "set", "original", *NUMBERS, "diverged")
         missing = [name for name in needed if name not in part]
         if missing:
             raise ValueError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from amun_steps.judging.comparison import NESTED, like_the_lowest
 from amun_steps.store.step import Output, main, step
 from amun_steps.views.runs import collect
 
@@ -32,6 +33,9 @@ METHODS = {
     "amun_transferred": "AMUN, D_A of other models",
     "amun_ffgsm": "AMUN, D_A by FFGSM",
 }
+ALIKE = "≈"
+"""The mark of a method that is not distinguishable from the lowest."""
+
 ACCESS = {"with_remain": "with D_R", "without_remain": "no D_R"}
 CAPTIONS = {"with_remain": "access to D_R", "without_remain": "access to only D_F"}
 
@@ -83,7 +87,9 @@ def summarise(runs: pd.DataFrame, layout: Layout) -> pd.DataFrame:
 
     `runs` is what `collect` gives for one experiment. Columns: method, access, then for each group
     `<group>_<metric>_mean`, `_std` (both in percent) and `_count` for each of `layout.metrics`, and
-    `<group>_diverged` and `<group>_rmia_ties`, the most that `score` found. The std is the sample's (over
+    `<group>_diverged` and `<group>_rmia_ties`, the most that `score` found; with average_gap also
+    `<group>_like_the_lowest`, whether its Avg. Gap is the lowest or not distinguishable from it, paired by set and
+    original (see `amun_steps.judging.comparison.like_the_lowest`). The std is the sample's (over
     n - 1; NaN for one run), the count that of the runs behind the mean. A diverged run has no metrics: it is in no mean
     and no count, but in `<group>_diverged`. Raises ValueError for runs of several experiments and for a row without
     runs.
@@ -92,7 +98,8 @@ def summarise(runs: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     if len(experiments) > 1:
         raise ValueError(f"{layout.title}: found runs of {', '.join(experiments)}; a table shows one experiment")
     lines = []
-    for row in layout.rows:
+    gaps: dict[str, dict[int, pd.Series]] = {group.name: {} for group in layout.groups}
+    for number, row in enumerate(layout.rows):
         line: dict[str, str | float | int] = {"method": row.method, "access": row.access}
         for group in layout.groups:
             access = "" if row.method == "retrained" else row.access or group.access
@@ -108,8 +115,11 @@ def summarise(runs: pd.DataFrame, layout: Layout) -> pd.DataFrame:
                 }
             line[f"{group.name}_diverged"] = int(chosen.diverged.sum())
             line[f"{group.name}_rmia_ties"] = chosen.rmia_ties.max()
+            if "average_gap" in layout.metrics and row.method != "retrained":
+                gaps[group.name][number] = chosen.groupby(list(NESTED))[f"average_gap_{layout.mia}"].mean()
         lines.append(line)
-    return pd.DataFrame(lines)
+    marks = {f"{name}_like_the_lowest": pd.Series(like_the_lowest(of)) for name, of in gaps.items() if of}
+    return pd.DataFrame(lines).assign(**marks)
 
 
 def ranks(gaps: Sequence[float]) -> list[int | None]:
@@ -121,9 +131,13 @@ def ranks(gaps: Sequence[float]) -> list[int | None]:
 
 
 def render(
-    summary: pd.DataFrame, layout: Layout, plus_minus: str, marks: tuple[str, str], foot: str
+    summary: pd.DataFrame, layout: Layout, plus_minus: str, marks: tuple[str, str], foot: str, alike: str
 ) -> list[list[str]]:
-    """The table's cells as text, a list per row: its name, then 'mean +- std' for each group and metric."""
+    """The table's cells as text, a list per row: its name, then 'mean +- std' for each group and metric.
+
+    marks: formats of the lowest and the second lowest gap. alike: what marks others that are not told from the lowest.
+    foot: what marks cells of which runs diverged.
+    """
     lines = [[_label(row, layout)] for row in layout.rows]
     for group in layout.groups:
         for metric in layout.metrics:
@@ -139,6 +153,8 @@ def render(
                     cell = f"{mean:.2f}" if rank is None else marks[rank].format(f"{mean:.2f}")
                     if not pd.isna(std):
                         cell += f"{plus_minus}{std:.2f}"
+                    if metric == "average_gap" and rank != 0 and row[f"{group.name}_like_the_lowest"]:
+                        cell += alike
                 line.append(cell + (foot if row[f"{group.name}_diverged"] else ""))
     return lines
 
@@ -160,7 +176,7 @@ def markdown(summary: pd.DataFrame, layout: Layout) -> str:
             for metric in layout.metrics
         ),
     ]
-    body = render(summary, layout, " ± ", ("**{}**", "<u>{}</u>"), "†")
+    body = render(summary, layout, " ± ", ("**{}**", "<u>{}</u>"), "†", f" {ALIKE}")
     widths = [max(len(line[k]) for line in (head, *body)) for k in range(len(head))]
     rule = ["-" * width for width in widths]
     lines = [
@@ -173,7 +189,8 @@ def latex(summary: pd.DataFrame, layout: Layout) -> str:
     r"""The table as LaTeX (needs \usepackage{booktabs}): best gap bold, second underlined."""
     per = len(layout.metrics)
     labels = [", ".join(filter(None, (group.caption, ACCESS.get(group.access)))) for group in layout.groups]
-    body = render(summary, layout, r" $\pm$ ", (r"\textbf{{{}}}", r"\underline{{{}}}"), r"\textsuperscript{\dag}")
+    marks = (r"\textbf{{{}}}", r"\underline{{{}}}")
+    body = render(summary, layout, r" $\pm$ ", marks, r"\textsuperscript{\dag}", r" $\approx$")
     groups = " & ".join(rf"\multicolumn{{{per}}}{{c}}{{{_tex(label)}}}" for label in labels)
     rules = " ".join(rf"\cmidrule(lr){{{2 + k * per}-{1 + (k + 1) * per}}}" for k in range(len(labels)))
     titles = " & ".join(["", *(TITLES[metric] for _ in labels for metric in layout.metrics)])
@@ -208,6 +225,11 @@ def caption(summary: pd.DataFrame, layout: Layout) -> str:
             " Avg. Gap is the mean distance from the models retrained without the same forget set, with"
             f" {TITLES[layout.mia]} as the attack; lowest bold, second underlined."
         )
+        if len(methods) > 1:
+            text += (
+                f" {ALIKE}: not distinguishable from the lowest, paired by forget set and original, at 5% for all"
+                " methods together."
+            )
     text += (
         " Hyperparameters were tuned once, on a forget set of their own, by the Avg. Gap with FT AUC. RMIA had"
         f" {layout.references} reference models."
@@ -225,7 +247,7 @@ def caption(summary: pd.DataFrame, layout: Layout) -> str:
 
 
 def _tex(text: str) -> str:
-    for old, new in (("%", r"\%"), ("_", r"\_"), ("†", r"\textsuperscript{\dag}")):
+    for old, new in (("%", r"\%"), ("_", r"\_"), ("†", r"\textsuperscript{\dag}"), (ALIKE, r"$\approx$")):
         text = text.replace(old, new)
     for old, new in (("l1-Sparse", "$l_1$-Sparse"), (r"D\_R", "$D_R$"), (r"D\_F", "$D_F$"), (r"D\_A", "$D_A$")):
         text = text.replace(old, new)
