@@ -327,7 +327,15 @@ def test_everything_is_unpacked_and_only_views_are_put_together(finished, packed
     assert store(where, "unpack", str(packed / "everything.tar"))[0] == 0
     assert stored(where) == stored(finished)
     figures = {f"figure_fig{number}": 1 for number in (1, 2, 4, 5)}
-    assert planned(where) == {"runs_digits": 1, "table_table1": 1, **figures, "claims": 1, "comparison": 1, "all": 1}
+    assert planned(where) == {
+        "runs_digits": 1,
+        "table_table1": 1,
+        **figures,
+        "claims": 1,
+        "comparison": 1,
+        "leaderboard": 1,
+        "all": 1,
+    }
 
 
 def test_it_is_said_when_the_code_here_gives_other_addresses(packed, tmp_path):

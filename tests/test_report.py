@@ -46,7 +46,13 @@ def page(tmp_path) -> str:
     keys = ("method", "access", "forget", "set", "original", "run", "hyperparameters", "seed", "address")
     pd.DataFrame([dict.fromkeys(keys, 1) | {"method": "amun", "address": "0123456789ab"}]).to_csv(runs)
     (tmp_path / "store").mkdir()
+    compared = tmp_path / "leaderboard.md"
+    compared.write_text(
+        "Who is < who.\n\nall experiments, with D_R\n\n| | Mean rank |\n| --- | --- |\n| AMUN | 1.20 ≈ [1.00, 1.40] |\n"
+        "\n- one & two\n"
+    )
     inputs = {"tables": [table], "figures": [figure], "captions": ["It shows x < y."], "claims": claims, "runs": [runs]}
+    inputs |= {"compared": [compared], "pictures": [figure]}
     report(
         **inputs,
         trained=[],
@@ -74,6 +80,14 @@ def test_cells_keep_their_marks_and_text_is_escaped(page):
     assert "A caption with D_R &amp; &lt;more&gt;." in page
     assert "Figure 1. It shows x &lt; y." in page
     assert "name: &lt;not a tag&gt;" in page
+
+
+def test_the_leaderboard_is_a_section_with_its_picture_tables_and_lists(page):
+    section = page[page.index('<h2 id="leaderboard">') : page.index('<h2 id="tables">')]
+    assert section.count("<img") == 1
+    assert "<p>Who is &lt; who.</p>" in section
+    assert "<tr><td>AMUN</td><td>1.20 ≈ [1.00, 1.40]</td></tr>" in section
+    assert "<ul><li>one &amp; two</li></ul>" in section
 
 
 def test_claims_are_counted_and_each_run_has_its_address(page):
@@ -104,4 +118,6 @@ def test_the_workflow_s_report_shows_losses_and_grids(finished):
     page = (finished / "results" / "report.html").read_text()
     for title in ("digits: training loss", "digits: tuning of ft", "digits: tuning of amun_salun"):
         assert page.count(f'alt="{title}"') == 1
+    assert '<h2 id="leaderboard">' in page
+    assert '<h2 id="comparison">' in page
     assert page.count("At the edge") >= 3  # two learning rates: each of them is one

@@ -33,6 +33,7 @@ ALL = {
     **{f"figure_fig{number}": 1 for number in (1, 2, 4, 5)},
     "claims": 1,
     "comparison": 1,
+    "leaderboard": 1,
     "all": 1,
 }
 
@@ -113,7 +114,7 @@ def test_one_method_s_loss_runs_that_method_its_scores_and_the_views(copy):
     edit(copy / "amun_steps" / "methods" / "ft.py", "[request.remain]", "[request.remain, request.remain]")
     assert planned(copy) == {
         "tune": 2, "choose": 1, "unlearn": 1, "score": 1, "continuous": 1,
-        "runs_digits": 1, "table_table1": 1, "figure_fig2": 1, "claims": 1, "comparison": 1, "all": 1,
+        "runs_digits": 1, "table_table1": 1, "figure_fig2": 1, "claims": 1, "comparison": 1, "leaderboard": 1, "all": 1,
     }  # fmt: skip
 
 
@@ -127,7 +128,7 @@ def test_a_file_that_is_missing_is_made_for_what_needs_it_and_nothing_else_runs_
     assert planned(copy) == {
         "dataset": 1, "adversarial": 2, "tune": 4, "choose": 2, "unlearn": 2, "score": 2, "continuous": 4,
         "runs_digits": 1, "table_table1": 1, "figure_fig2": 1, "figure_fig4": 1, "figure_fig5": 1,
-        "claims": 1, "comparison": 1, "all": 1,
+        "claims": 1, "comparison": 1, "leaderboard": 1, "all": 1,
     }  # fmt: skip
     model = next(store.rglob("set0.safetensors"))
     model.unlink()
@@ -138,7 +139,7 @@ def test_a_method_s_code_runs_the_methods_that_are_built_on_it(copy):
     edit(copy / "amun_steps" / "methods" / "amun.py", "if include_forget:", "if not include_forget:")
     assert planned(copy) == {
         "tune": 4, "choose": 2, "unlearn": 2, "score": 2, "continuous": 4, "runs_digits": 1, "table_table1": 1,
-        "figure_fig2": 1, "figure_fig5": 1, "claims": 1, "comparison": 1, "all": 1,
+        "figure_fig2": 1, "figure_fig5": 1, "claims": 1, "comparison": 1, "leaderboard": 1, "all": 1,
     }  # fmt: skip
 
 
@@ -147,7 +148,7 @@ def test_the_attack_runs_what_builds_on_the_adversarial_sets(copy):
     assert planned(copy) == {
         "adversarial": 2, "tune": 4, "choose": 2, "unlearn": 2, "score": 2, "continuous": 4, "finetuned": 1,
         "runs_digits": 1, "table_table1": 1, "figure_fig1": 1, "figure_fig2": 1, "figure_fig4": 1, "figure_fig5": 1,
-        "claims": 1, "comparison": 1, "all": 1,
+        "claims": 1, "comparison": 1, "leaderboard": 1, "all": 1,
     }  # fmt: skip
 
 
@@ -167,7 +168,15 @@ def test_a_value_changed_and_changed_back_computes_nothing_again(copy):
     assert views(copy) != before
     edit(copy / CONFIG, "gamma: 1.5", "gamma: 2.0")
     # only what people read is put together again
-    assert set(planned(copy)) <= {"runs_digits", "table_table1", "figure_fig2", "claims", "comparison", "all"}
+    assert set(planned(copy)) <= {
+        "runs_digits",
+        "table_table1",
+        "figure_fig2",
+        "claims",
+        "comparison",
+        "leaderboard",
+        "all",
+    }
     snakemake(copy, "--cores", "2")
     assert views(copy) == before
 

@@ -231,6 +231,13 @@ def comparison(plan: Plan) -> View:
     return View(stage, f"{folders.of_views(plan.config)}/comparison.csv", views=shown)
 
 
+def leaderboard(plan: Plan) -> View:
+    """The mean ranks of all methods over experiments and judges."""
+    shown = comparison(plan)
+    stage = Stage("view", "leaderboard", {}, ["amun_steps.views.leaderboard"], {"comparison": shown.stage})
+    return View(stage, f"{folders.of_views(plan.config)}/leaderboard.csv", views=[shown])
+
+
 FIGURES = {
     "fine_tuning": _fine_tuning,
     "requests": _requests,

@@ -14,7 +14,7 @@ from amun_steps.store.step import Output, main, step
 from amun_steps.views.judges import JUDGES, SETTING, distances
 from amun_steps.views.look import LOOK, WIDTH, name_of, save, style_of, typeset
 from amun_steps.views.runs import read_runs
-from amun_steps.views.tables import ACCESS, ALIKE, METHODS
+from amun_steps.views.tables import ACCESS, ALIKE, METHODS, aligned
 
 COLUMNS = (
     *(*SETTING, "judge", "method", "other", "method_mean", "other_mean"),
@@ -62,12 +62,7 @@ def markdown(cells: pd.DataFrame) -> str:
         order = dict.fromkeys([*columns[0], *methods])  # lowest first, those that only diverged last
         head = ["", *(judge.title for judge in JUDGES)]
         body = [[METHODS.get(name, name), *(column.get(name, "diverged") for column in columns)] for name in order]
-        widths = [max(len(line[k]) for line in (head, *body)) for k in range(len(head))]
-        lines = (
-            " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-            for line in (head, ["-" * width for width in widths], *body)
-        )
-        text += ["", f"{experiment}, {forget}, {ACCESS[access]}", "", *(f"| {line} |" for line in lines)]
+        text += ["", f"{experiment}, {forget}, {ACCESS[access]}", "", *aligned(head, body)]
     return "\n".join(text) + "\n"
 
 

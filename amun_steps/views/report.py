@@ -58,6 +58,8 @@ def report(
     figures: list[Path],
     captions: list[str],
     claims: Path,
+    compared: list[Path],
+    pictures: list[Path],
     runs: list[Path],
     trained: list[Trained],
     config: dict[str, Any],
@@ -66,10 +68,12 @@ def report(
 ) -> None:
     """Put tables (Markdown), figures (PNG), claims and runs (CSV) into one HTML file that needs no other.
 
-    `captions` are those of the figures, `trained` the pictures of losses and tuning. `store` is the folder whose
-    receipts say what each stage took; it is looked at as it is now.
+    `captions` are those of the figures; `compared` the leaderboard and the comparison of pairs (Markdown), `pictures`
+    theirs (PNG); `trained` the pictures of losses and tuning. `store` is the folder whose receipts say what each stage
+    took; it is looked at as it is now.
     """
     sections = [
+        *((path.stem.title(), _compared(path, picture)) for path, picture in zip(compared, pictures, strict=True)),
         ("Tables", "\n".join(_table(path.read_text(encoding="utf-8")) for path in tables)),
         ("Figures", "\n".join(map(_figure, figures, captions))),
         ("Claims", _claims(pd.read_csv(claims))),
@@ -87,21 +91,37 @@ def report(
     output.write_text(page, encoding="utf-8")
 
 
+def _compared(path: Path, picture: Path) -> str:
+    """The picture of a view, and its paragraphs, tables and lists (Markdown) as HTML."""
+    parts = [_image(picture, path.stem)]
+    for block in path.read_text(encoding="utf-8").strip().split("\n\n"):
+        lines = block.splitlines()
+        if block.startswith("|"):
+            parts.append(_rows(lines))
+        elif block.startswith("- "):
+            parts.append("<ul>" + "".join(f"<li>{html.escape(line[2:])}</li>" for line in lines) + "</ul>")
+        else:
+            parts.append(f"<p>{html.escape(block)}</p>")
+    return "\n".join(parts)
+
+
+def _image(path: Path, name: str) -> str:
+    return f'<img alt="{name}" src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">'
+
+
 def _table(markdown: str) -> str:
     """A table of the workflow (see `amun_steps.views.tables.markdown`) as HTML."""
-    caption, rows = _parts(markdown)
-    head, *body = rows
-    cells = ["<tr>" + "".join(f"<th>{_inline(cell)}</th>" for cell in head) + "</tr>"]
-    lines = ["<tr>" + "".join(f"<td>{_inline(cell)}</td>" for cell in row) + "</tr>" for row in body]
-    table = f"<table><thead>{cells[0]}</thead><tbody>{''.join(lines)}</tbody></table>"
-    return f'<figure><figcaption>{html.escape(caption)}</figcaption><div class="wide">{table}</div></figure>'
-
-
-def _parts(markdown: str) -> tuple[str, list[list[str]]]:
-    """The caption and the rows of cells of a Markdown table, without its rule."""
     caption, _, *lines = markdown.splitlines()
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return caption, [rows[0], *rows[2:]]
+    return f"<figure><figcaption>{html.escape(caption)}</figcaption>{_rows(lines)}</figure>"
+
+
+def _rows(lines: Sequence[str]) -> str:
+    """The lines of a Markdown table as HTML."""
+    rows = [[_inline(cell.strip()) for cell in line.strip("|").split("|")] for line in lines]
+    head, _, *body = rows
+    titles = "<tr>" + "".join(f"<th>{cell}</th>" for cell in head) + "</tr>"
+    cells = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in body)
+    return f'<div class="wide"><table><thead>{titles}</thead><tbody>{cells}</tbody></table></div>'
 
 
 def _inline(cell: str) -> str:
@@ -113,9 +133,7 @@ def _inline(cell: str) -> str:
 
 def _figure(path: Path, caption: str) -> str:
     name = path.stem.replace("fig", "Figure ")
-    image = base64.b64encode(path.read_bytes()).decode()
-    shown = f'<img alt="{name}" src="data:image/png;base64,{image}">'
-    return f"<figure>{shown}<figcaption>{name}. {html.escape(caption)}</figcaption></figure>"
+    return f"<figure>{_image(path, name)}<figcaption>{name}. {html.escape(caption)}</figcaption></figure>"
 
 
 def _trained(shown: Trained) -> str:

@@ -177,12 +177,14 @@ def markdown(summary: pd.DataFrame, layout: Layout) -> str:
         ),
     ]
     body = render(summary, layout, " ± ", ("**{}**", "<u>{}</u>"), "†", f" {ALIKE}")
+    return "\n".join([f"{layout.title}. {caption(summary, layout)}", "", *aligned(head, body)]) + "\n"
+
+
+def aligned(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table, aligned for a terminal."""
     widths = [max(len(line[k]) for line in (head, *body)) for k in range(len(head))]
-    rule = ["-" * width for width in widths]
-    lines = [
-        " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in (head, rule, *body)
-    ]
-    return "\n".join([f"{layout.title}. {caption(summary, layout)}", "", *(f"| {line} |" for line in lines)]) + "\n"
+    lines = (head, ["-" * width for width in widths], *body)
+    return ["| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |" for line in lines]
 
 
 def latex(summary: pd.DataFrame, layout: Layout) -> str:

@@ -133,6 +133,33 @@ rule comparison:
         " --csv {output.csv} --markdown-file {output.markdown} --pdf {output.pdf} --png {output.png} &> {log}"
 
 
+LEADERBOARD = views.leaderboard(PLAN)
+
+
+rule leaderboard:
+    input:
+        shown=[ancient(view.marker) for view in LEADERBOARD.views],  # as those of the claims
+        stale=stale(LEADERBOARD),
+    output:
+        csv=LEADERBOARD.path,
+        markdown=f"{RESULTS}/leaderboard.md",
+        pdf=f"{RESULTS}/leaderboard.pdf",
+        png=f"{RESULTS}/leaderboard.png",
+        made=touch(LEADERBOARD.marker),
+    log:
+        f"{RESULTS}/logs/leaderboard.log",
+    localrule: True
+    conda:
+        "../envs/steps.yaml"
+    params:
+        options=LEADERBOARD.stage.options(),
+        older=LEADERBOARD.older,
+        runs=[view.path for view in COMPARISON.views],
+    shell:
+        "rm -f {params.older} && python -m amun_steps.views.leaderboard --runs {params.runs} --comparison {COMPARISON.path}"
+        " {params.options} --csv {output.csv} --markdown-file {output.markdown} --pdf {output.pdf} --png {output.png} &> {log}"
+
+
 TRAINING = views.training(PLAN)
 
 
@@ -144,6 +171,8 @@ rule report:
         figures=expand(f"{RESULTS}/figures/{{figure}}.png", figure=config["figures"]),
         runs=expand(f"{RESULTS}/runs/{{experiment}}.csv", experiment=config["experiments"]),
         claims=f"{RESULTS}/claims.csv",
+        compared=[f"{RESULTS}/leaderboard.md", f"{RESULTS}/comparison.md"],
+        pictures=[f"{RESULTS}/leaderboard.png", f"{RESULTS}/comparison.png"],
     output:
         f"{RESULTS}/report.html",
     log:
@@ -161,4 +190,4 @@ rule report:
         config=lambda wildcards: shlex.quote(json.dumps(config)),
     shell:
         "python -m amun_steps.views.report --tables {input.tables} --figures {input.figures} --captions {params.captions}"
-        " --runs {input.runs} --claims {input.claims} --trained {params.trained} --config {params.config} --store {params.store} --output {output} &> {log}"
+        " --runs {input.runs} --claims {input.claims} --compared {input.compared} --pictures {input.pictures} --trained {params.trained} --config {params.config} --store {params.store} --output {output} &> {log}"
