@@ -69,7 +69,7 @@ def rows(stages: list, family: str, access: str, sets: int, count: int) -> None:
     unlearning = TypeAdapter(Unlearning).validate_python(tuned.parameters["unlearning"])
     files = Path(dataset), Path(originals), Path(forget.file("forget.h5"))
     unlearner = Unlearner(*files, family, found, unlearning)
-    grid = choices(tuned.parameters["grid"])
+    grid = choices(tuned.parameters["grid"], tuned.parameters.get("limit"))
     signal, gamma = tuned.parameters["signal"], tuned.parameters["gamma"]
     judges = [load_judge(files[0], Path(stage.signals().file("signals.h5")), signal, gamma) for stage in stages]
     tests = load_tests(files[2], unlearner.data.train)

@@ -34,7 +34,7 @@ def plain(pool: torch.Tensor, labels: torch.Tensor) -> None:
 def ours(pool: torch.Tensor, labels: torch.Tensor, size: int) -> None:
     """`size` models side by side."""
     samples = Samples.of(torch.arange(SAMPLES), labels.cpu())
-    members = [Member(lambda _: [samples], Schedule(0.1), seed) for seed in range(size)]
+    members = [Member(lambda *_: [samples], Schedule(0.1), seed) for seed in range(size)]
     stack = initialise(NETWORK, range(size), pool.device)
     fit(stack, pool, members, Recipe(EPOCHS, BATCH, 0.9, 5e-4, Augmentation()))
 

@@ -299,3 +299,63 @@ def test_ffgsm_is_cheaper_and_farther_than_pgd():
     near, far = (build_adversarial_set(forward, x, y, 0.02, attack, SEEDS) for attack in (PGD50, FFGSM))
     assert far.passes.sum() < near.passes.sum()
     assert (far.distance[3:] > near.distance[3:]).double().mean() > 0.9
+
+
+# ---- DDN (Rony et al., 2019) -----------------------------------------------------------------------------------------
+
+DDN = Attack("ddn", {"steps": 20, "gamma": 0.05}, Search(100, 1.0, 0.5))
+
+
+def literal_ddn(forward, x, y, norm, steps, gamma):
+    """The paper's Algorithm 1 without its rounding, one sample: the nearest adversarial image that it meets."""
+    current, best, nearest = x, None, math.inf
+    for k in range(steps):
+        current = current.detach().requires_grad_()
+        logits = forward(current)
+        (g,) = torch.autograd.grad(F.cross_entropy(logits, y), current)
+        delta = current.detach() - x
+        delta = delta + (0.01 + 0.99 * (1 + math.cos(math.pi * k / steps)) / 2) * g / g.norm()
+        norm = norm * (1 - gamma if logits.argmax(dim=1).item() != y.item() else 1 + gamma)
+        current = (x + norm * delta / delta.norm()).clamp(0, 1)
+        if forward(current).argmax(dim=1).item() != y.item() and (current - x).norm().item() < nearest:
+            best, nearest = current.detach(), (current.detach() - x).norm().item()
+    return best
+
+
+@pytest.mark.parametrize("start", [0.02, 0.5, 3.0])
+def test_ddn_is_the_rule_sample_by_sample(start):
+    forward = classifier(3, torch.float64)
+    x = images(30)[0].double()
+    y = forward(x).argmax(dim=1)
+    y[0] = (y[0] + 1) % 10
+    found = build_adversarial_set(forward, x, y, start, DDN, SEEDS)
+    assert found.distance[0] == found.passes[0] == found.epsilon[0] == 0
+    for n in range(1, 30):
+        rounds, norm = 0, start
+        while (image := literal_ddn(forward, x[n : n + 1], y[n : n + 1], norm, 20, 0.05)) is None:
+            rounds, norm = rounds + 1, 2 * norm
+        torch.testing.assert_close(found.image[n : n + 1], image, rtol=1e-3, atol=1e-4)
+        assert found.passes[n].item() == 20 * (rounds + 1)
+    assert torch.equal(found.label, forward(found.image).argmax(dim=1))
+    assert (found.label != y).all()
+    assert (found.distance <= found.epsilon * (1 + 1e-9)).all()
+
+
+def test_ddn_gives_up_where_there_is_no_adversarial_example():
+    def constant(x):
+        return torch.eye(10, dtype=x.dtype)[torch.zeros(len(x), dtype=torch.long)] + 0 * x.flatten(1)[:, :1]
+
+    x, y = images(4)[0], torch.tensor([0, 0, 1, 0])
+    found = build_adversarial_set(constant, x, y, 0.5, DDN, SEEDS)
+    assert found.found.tolist() == [False, False, True, False]
+    assert found.label.tolist() == [0, 0, 0, 0]
+
+
+def test_ddn_lies_nearer_than_the_ladder_and_its_epsilon_init_is_such_a_norm():
+    forward, x, y = task(9, n=100)
+    ddn = replace(DDN, parameters={"steps": 100})
+    epsilon_init = choose_epsilon_init(forward, x, y, ddn, SEEDS)
+    near, ladder = (build_adversarial_set(forward, x, y, e, a, SEEDS) for e, a in ((epsilon_init, ddn), (0.5, PGD50)))
+    assert near.found.all()
+    assert near.distance[3:].median() < ladder.distance[3:].median()
+    assert near.distance[3:].min() < epsilon_init < near.distance.max()

@@ -203,7 +203,7 @@ def test_each_model_of_a_stack_is_clipped_as_it_would_be_alone():
 def test_a_fit_that_clips_ends_within_the_bound_and_resumes_to_the_same_bits(tmp_path, monkeypatch):
     pool = torch.rand(64, *SHAPE, generator=torch.Generator().manual_seed(0))
     labels = torch.randint(0, 10, (64,), generator=torch.Generator().manual_seed(1))
-    member = Member(lambda _: [Samples.of(torch.arange(64), labels)], Schedule(0.05), 0)
+    member = Member(lambda *_: [Samples.of(torch.arange(64), labels)], Schedule(0.05), 0)
     options = {"clipping": Clipping(1.0, 2)}
     whole = stack([0])
     fit(whole, pool, [member], recipe(epochs=4), **options)
@@ -228,7 +228,7 @@ def test_clipping_goes_on_while_a_model_is_trained():
     """Not only at its end: from weights whose norms are far above the bound, it is another training."""
     pool = torch.rand(64, *SHAPE, generator=torch.Generator().manual_seed(0))
     labels = torch.randint(0, 10, (64,), generator=torch.Generator().manual_seed(1))
-    member = Member(lambda _: [Samples.of(torch.arange(64), labels)], Schedule(0.05), 0)
+    member = Member(lambda *_: [Samples.of(torch.arange(64), labels)], Schedule(0.05), 0)
     often, never = stack([0]), stack([0])
     for models, every in ((often, 2), (never, 1000)):
         fit(models, pool, [member], recipe(epochs=2), clipping=Clipping(0.7, every))

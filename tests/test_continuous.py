@@ -54,7 +54,7 @@ def asked_of(monkeypatch):
 
     def unlearn(request) -> Update:
         seen.append(request)
-        return Update(lambda _: [request.remain + request.forget])
+        return Update(lambda *_: [request.remain + request.forget])
 
     module = ModuleType("amun_steps.methods.written_down")
     module.unlearn = unlearn

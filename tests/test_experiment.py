@@ -101,6 +101,28 @@ def test_a_method_is_tuned_and_run_with_its_own_access_attack_and_forget_sets(pl
             assert {key: value for key, value in grid.items() if key not in ("learning_rate", "step")} == own
 
 
+def test_a_grid_of_its_own_a_limit_and_a_method_that_trains_nothing():
+    config = deepcopy(TINY)
+    config["tuning"] |= {"choices": 3}
+    config["methods"] |= {
+        "ft_fine": {"module": "ft", "grid": {"learning_rate": [0.5, 0.2], "step": [1]}},
+        "ssd": {"grid": {"alpha": [2.0, 5.0, 10.0, 20.0], "dampening": [1.0]}},
+        "l1_sparse": {"grid": {"alpha": [1.0e-4, 5.0e-4]}},
+    }
+    config["experiments"]["digits"]["methods"] = ["ft", "ft_fine", "ssd", "l1_sparse", "amun_salun"]
+    plan = views.load(config)
+    found = {
+        m: of(plan, "tuned", m, "with_remain", "random10").parameters for m in ("ft", "ft_fine", "ssd", "l1_sparse")
+    }
+    assert found["ft"]["grid"] == {"learning_rate": [1.0e-2, 1.0e-3], "step": [None]}
+    assert "limit" not in found["ft"]  # two choices
+    assert found["ft_fine"]["grid"] == {"learning_rate": [0.5, 0.2], "step": [1]}
+    grid = {"alpha": [2.0, 5.0, 10.0, 20.0], "dampening": [1.0], "learning_rate": [0.0], "step": [None]}
+    assert found["ssd"]["grid"] == grid
+    assert found["ssd"]["limit"] == 3
+    assert found["l1_sparse"]["limit"] == 3
+
+
 def test_methods_that_need_the_remain_set_are_not_run_without_it(plan):
     with_access = {s.method for s in plan.scored if s.access == "with_remain"}
     without = {s.method for s in plan.scored if s.access == "without_remain"}

@@ -37,7 +37,7 @@ def test_every_panel_and_set_by_hand():
         pairs = list(zip(samples.index.tolist(), samples.label.tolist(), strict=True))
         assert pairs == beside[panel] + own[name], (panel, name)
         assert samples.augment.tolist() == [True] * len(beside[panel]) + [False, False]
-        assert samples.sign.tolist() == [1] * len(pairs)
+        assert samples.weight.tolist() == [1] * len(pairs)
 
 
 @pytest.fixture(scope="module")

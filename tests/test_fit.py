@@ -16,14 +16,15 @@ from toy import CPU, SMALL, images, models, recipe
 from amun_steps.store.step import InputError
 from amun_steps.training import checkpoint
 from amun_steps.training import stack as stacks
-from amun_steps.training.fit import augment, fit, sgd_step, supervised
+from amun_steps.training.batches import augment
+from amun_steps.training.fit import fit, sgd_step, supervised
 from amun_steps.training.recipe import Augmentation, Member, Samples, Schedule
 from amun_steps.training.stack import Stack, build, concatenate, initialise, load, save
 
 
 def learn(index, labels, seed=7, rate=0.1, **kwargs) -> Member:
     samples = Samples.of(index, labels[index])
-    return Member(lambda _: [samples], Schedule(rate, 1, 0.5), seed, **kwargs)
+    return Member(lambda *_: [samples], Schedule(rate, 1, 0.5), seed, **kwargs)
 
 
 def literal(stack: Stack, pool, member: Member, plan) -> tuple[torch.nn.Module, list[float]]:
@@ -37,11 +38,11 @@ def literal(stack: Stack, pool, member: Member, plan) -> tuple[torch.nn.Module, 
     for epoch in range(plan.epochs):
         total, count = 0.0, 0
         optimiser.param_groups[0]["lr"] = member.schedule.learning_rate * 0.5 ** (epoch // member.schedule.step)
-        for samples in member.passes(generator):
+        for samples in member.passes(generator, epoch):
             order = torch.randperm(len(samples), generator=generator)
             for rows in order.split(plan.batch_size):
                 loss = F.cross_entropy(module(pool[samples.index[rows]]), samples.label[rows], reduction="none")
-                objective = (loss * samples.sign[rows]).mean()
+                objective = (loss * samples.weight[rows]).mean()
                 if member.penalty is not None:
                     flat = torch.nn.utils.parameters_to_vector(module.parameters())
                     objective = objective + member.penalty(flat, epoch / plan.epochs)
@@ -73,7 +74,7 @@ def test_two_passes_with_negated_loss_are_what_torch_optim_does():
     start = models(1)
     remain = Samples.of(torch.arange(40), labels[:40])
     forget = Samples.of(torch.arange(40, 50), labels[40:])
-    member = Member(lambda _: [remain, -forget], Schedule(0.05, 1, 0.5), 3)
+    member = Member(lambda *_: [remain, -forget], Schedule(0.05, 1, 0.5), 3)
     module, _ = literal(copy.deepcopy(start), pool, member, recipe())
     fit(start, pool, [member], recipe())
     expected = torch.nn.utils.parameters_to_vector(module.parameters())
@@ -263,7 +264,7 @@ def test_a_network_that_draws_random_numbers_is_known_as_one(dropout):
 def noisy(index, labels, seed) -> Member:
     """A member whose samples, labels and penalty are drawn from global generators."""
 
-    def passes(_):
+    def passes(*_):
         samples = Samples.of(index, labels[index])
         chosen = torch.rand(len(index)) < 0.9
         label = (samples.label + np.random.randint(0, 2) + random.randrange(2)) % 10
@@ -329,7 +330,7 @@ def test_samples_that_are_not_augmented_stay_as_they_are():
         return network(x).flatten(0, 1)[:, 0].view(1, -1)
 
     samples = Samples.of(index, labels, augment=False)
-    member = Member(lambda _: [samples], Schedule(0.1), 0)
+    member = Member(lambda *_: [samples], Schedule(0.1), 0)
     fit(models(1), pool, [member], recipe(epochs=1, augmentation=Augmentation(2, True)), objective=spy)
     shown = torch.cat(seen, dim=1)[0]
     assert {tuple(x.flatten().tolist()) for x in shown} == {tuple(x.flatten().tolist()) for x in pool}
@@ -386,7 +387,7 @@ def test_crops_are_uniform_and_half_of_the_images_are_mirrored():
 
     network = {**SMALL, "shape": [1, 5, 5]}
     plan = recipe(epochs=1, batch_size=2000, augmentation=Augmentation(2, True))
-    fit(models(1, network), image, [Member(lambda _: [samples], Schedule(0.0), 0)], plan, objective=spy)
+    fit(models(1, network), image, [Member(lambda *_: [samples], Schedule(0.0), 0)], plan, objective=spy)
     found, counts = torch.cat(seen, dim=1)[0].flatten(1).unique(dim=0, return_counts=True)
     assert len(found) == 50
     assert counts.min() > 10  # each is expected 40 times; a deviation is 6.3
@@ -394,3 +395,104 @@ def test_crops_are_uniform_and_half_of_the_images_are_mirrored():
     plain = {tuple(padded[0, 0, r : r + 5, c : c + 5].flatten().tolist()) for r in range(5) for c in range(5)}
     share = sum(n for x, n in zip(found.tolist(), counts.tolist(), strict=True) if tuple(x) in plain) / 2000
     assert abs(share - 0.5) < 0.05
+
+
+def test_samples_are_weighed_joined_and_cut():
+    a, b = Samples.of(torch.arange(3), torch.arange(3)), Samples.of(torch.arange(3, 5), torch.arange(2), augment=False)
+
+    def one(logits, images, labels):
+        return logits[:, 0]
+
+    def other(logits, images, labels):
+        return logits[:, 1]
+
+    joined = 0.5 * a + -b.with_loss(one) + a.with_loss(other)[torch.tensor([2])] + b.with_loss(one)
+    assert joined.index.tolist() == [0, 1, 2, 3, 4, 2, 3, 4]
+    assert joined.weight.tolist() == [0.5, 0.5, 0.5, -1, -1, 1, 1, 1]
+    assert joined.augment.tolist() == [True] * 3 + [False] * 2 + [True] + [False] * 2
+    assert joined.losses == (one, other)
+    assert joined.loss.tolist() == [0, 0, 0, 1, 1, 2, 1, 1]
+
+
+def literally(start: Stack, plan, steps) -> torch.Tensor:
+    """The weights after a step of torch.optim.SGD at the rate 0.05 for each of `steps`: (module) -> a loss."""
+    module = build(start.network)
+    module.load_state_dict({k: v[0] for k, v in {**start.parameters(start.weights), **start.buffers}.items()})
+    optimiser = torch.optim.SGD(module.parameters(), lr=0.05, momentum=plan.momentum, weight_decay=plan.weight_decay)
+    for step in steps:
+        optimiser.zero_grad()
+        step(module).backward()
+        optimiser.step()
+    return torch.nn.utils.parameters_to_vector(module.parameters())
+
+
+def squares(logits, images, labels):
+    """A loss that wants the logits, the images as the model sees them, and the labels."""
+    return (logits.square().sum(dim=1) + images.flatten(1).mean(dim=1)) * (1 + labels)
+
+
+def test_samples_have_losses_of_their_own_in_one_batch():
+    """In a stack whose members differ in which samples have which loss."""
+    pool, labels = images(48)
+    plan, members, expected = recipe(epochs=2, batch_size=16), [], []
+    for seed, cut in ((3, 20), (4, 30)):
+        own = 0.1 * Samples.of(torch.arange(cut), labels[:cut]).with_loss(squares)
+        data = own + Samples.of(torch.arange(cut, 48), labels[cut:])
+        members.append(Member(lambda *_, data=data: [data], Schedule(0.05), seed))
+
+        def loss(module, rows, cut=cut):
+            x, y, logits = pool[rows], labels[rows], module(pool[rows])
+            plain = F.cross_entropy(logits, y, reduction="none")
+            return torch.where(rows < cut, 0.1 * squares(logits, x, y), plain).mean()
+
+        generator = torch.Generator().manual_seed(seed)
+        batches = [rows for _ in range(2) for rows in torch.randperm(48, generator=generator).split(16)]
+        steps = [lambda module, rows=rows, loss=loss: loss(module, rows) for rows in batches]
+        expected.append(literally(models(1, first=len(expected)), plan, steps))
+    stack = models(2)
+    fit(stack, pool, members, plan)
+    torch.testing.assert_close(stack.weights, torch.stack(expected), rtol=1e-4, atol=1e-5)
+
+
+def test_sets_taken_together_are_in_every_batch_and_the_shorter_begins_anew():
+    """40 and 12 samples by 16: batches of 16 and 16, 16 and 16, 8 and 8, with the sum of both mean losses."""
+    pool, labels = images(52)
+    long, short = Samples.of(torch.arange(40), labels[:40]), Samples.of(torch.arange(40, 52), labels[40:])
+    plan, start = recipe(epochs=1, batch_size=16), models(1)
+    generator = torch.Generator().manual_seed(5)
+    first = torch.randperm(40, generator=generator)
+    second = torch.cat([torch.randperm(12, generator=generator) for _ in range(4)])[:40] + 40
+
+    def loss(module, one, other):
+        found = F.cross_entropy(
+            module(pool[torch.cat([one, other])]), labels[torch.cat([one, other])], reduction="none"
+        )
+        return 0.9 * found[: len(one)].mean() - 0.1 * found[len(one) :].mean()
+
+    pairs = zip(first.split(16), second.split(16), strict=True)
+    expected = literally(start, plan, [lambda module, pair=pair: loss(module, *pair) for pair in pairs])
+    fit(start, pool, [Member(lambda *_: [(0.9 * long, -0.1 * short)], Schedule(0.05), 5)], plan)
+    torch.testing.assert_close(start.weights[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_passes_are_told_the_epoch():
+    pool, labels = images(20)
+    told = []
+
+    def passes(generator, epoch):
+        told.append(epoch)
+        return [Samples.of(torch.arange(20), labels)] if epoch != 1 else []
+
+    losses = fit(models(1), pool, [Member(passes, Schedule(0.05), 0)], recipe(epochs=3))
+    assert told == [0, 1, 2]
+    assert losses[0, 1] == 0
+    assert (losses[0, [0, 2]] > 0).all()
+
+
+def test_a_member_that_visits_nothing_keeps_its_bits_beside_one_that_learns():
+    pool, labels = images(20)
+    stack, before = models(2), models(2)
+    fit(stack, pool, [Member(lambda *_: [], Schedule(0.05), 0), learn(torch.arange(20), labels)], recipe())
+    assert torch.equal(stack.weights[0], before.weights[0])
+    assert all(torch.equal(stack.buffers[name][0], value[0]) for name, value in before.buffers.items())
+    assert not torch.equal(stack.weights[1], before.weights[1])

@@ -84,7 +84,7 @@ def test_stochastic_depth_is_known_to_draw(drawing):
 
 def learn(index, labels, seed) -> Member:
     samples = Samples.of(index, labels[index])
-    return Member(lambda _: [samples], Schedule(0.01), seed)
+    return Member(lambda *_: [samples], Schedule(0.01), seed)
 
 
 @pytest.fixture

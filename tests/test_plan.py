@@ -15,7 +15,7 @@ from amun_steps.plan import cost as plan
 from amun_steps.plan.jobs import Job, dearest_paths, read_jobs, stage_of
 from amun_steps.plan.stage import Stage
 from amun_steps.plan.views import load_file
-from amun_steps.plan.work import sizes_of, work_of
+from amun_steps.plan.work import images_of, sizes_of, work_of
 from amun_steps.steps import dataset as data
 from amun_steps.store.receipts import RECEIPT
 from amun_steps.store.step import InputError
@@ -235,6 +235,26 @@ def test_a_calibration_is_a_positive_time_of_everything(jobs, whole, monkeypatch
         for what in calibration.MEASURES:
             seconds = plan.measure(what, json.dumps(context | {"forget": FORGET, "trades": trades}))
             assert 0 < seconds < math.inf
+
+
+REMAINED, FORGOTTEN = 900, 100
+
+
+@pytest.mark.parametrize(
+    ("method", "hyperparameters", "images"),
+    [
+        ("neggrad_plus", {"alpha": 0.9}, 5 * 2 * REMAINED),  # a batch of D_F in every step
+        ("scrub", {"ascent_epochs": 3}, 5 * REMAINED + 3 * FORGOTTEN),
+        ("bad_teacher", {"share": 0.3}, 5 * (0.3 * REMAINED + FORGOTTEN)),
+        ("unsir", {"share": 0.25, "noise_steps": 1}, 0.25 * REMAINED + FORGOTTEN + 4 * REMAINED),
+        ("ssd", {}, 0),
+        ("amun", {"include_forget": True}, 5 * (REMAINED + 2 * FORGOTTEN)),
+    ],
+)
+def test_what_a_method_passes_over_is_counted_over_its_epochs(method, hyperparameters, images):
+    unlearning = {"method": method, "remain": True, "recipe": {"epochs": 5}}
+    point = hyperparameters | {"learning_rate": 0.1, "step": None}
+    assert images_of(unlearning, point, REMAINED + FORGOTTEN, FORGOTTEN) == images
 
 
 def test_the_longest_chain_is_the_dearest_path():

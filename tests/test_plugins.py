@@ -27,7 +27,7 @@ NEEDS = ()
 
 def unlearn(request: Request) -> Update:
     """Each epoch: D_F with the loss negated."""
-    return Update(lambda generator: [turned(request.forget)])
+    return Update(lambda generator, epoch: [turned(request.forget)])
 '''
 HELPER = '''"""What the method imports from beside it."""
 

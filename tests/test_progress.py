@@ -44,7 +44,7 @@ def test_a_fit_says_what_it_trains_and_who_diverged(said, monkeypatch):
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(ticks))
     pool, labels = images(32)
     samples = Samples.of(torch.arange(32), labels)
-    members = [Member(lambda _: [samples], Schedule(rate), 0) for rate in (0.01, 1e30)]
+    members = [Member(lambda *_: [samples], Schedule(rate), 0) for rate in (0.01, 1e30)]
     losses = fit(models(2), pool, members, recipe(epochs=2), label="ft, random10, set 1")
     assert [line.split(",")[2] for line in said()[:2]] == [" set 1: epoch 1 of 2", " set 1: epoch 2 of 2"]
     assert said()[0].startswith("ft, random10, set 1: epoch 1 of 2, mean loss ")

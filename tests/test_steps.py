@@ -319,6 +319,21 @@ def test_the_parts_of_a_grid_are_the_grid(parts):
     assert len({json.dumps(choice) for choice in together}) == 12
 
 
+@pytest.mark.parametrize("limit", [1, 5, 11, 12, 50])
+def test_of_a_large_grid_as_many_choices_as_allowed_are_tried(limit):
+    """The same ones each time, in the grid's order, and those of its parts."""
+    grid = {"step": [None, 1, 5], "learning_rate": [0.1, 0.01], "mask_ratio": [0.1, 0.9]}
+    whole, drawn = choices(grid), choices(grid, limit)
+    assert len(drawn) == min(limit, 12)
+    assert [whole.index(choice) for choice in drawn] == sorted({whole.index(choice) for choice in drawn})
+    assert drawn == choices(grid, limit)
+    assert [choice for part in range(3) for choice in part_of(grid, part, 3, limit)] == drawn
+    other = choices(grid | {"step": [None, 1, 4]}, limit)
+    assert limit in (12, 50) or [whole.index(c) for c in drawn] != [
+        choices(grid | {"step": [None, 1, 4]}).index(c) for c in other
+    ]
+
+
 def test_parts_that_are_not_the_whole_grid_are_an_error(made, tmp_path):
     tuned(made, tmp_path, GRID, on=[0])
     with pytest.raises(ValueError, match="found 2 trials in 1 parts, expected 4 choices on 1 originals"):

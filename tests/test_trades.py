@@ -54,7 +54,7 @@ def test_a_model_s_training_does_not_depend_on_who_shares_its_stack():
     x, y = images(40)
 
     def member(seed):
-        return Member(lambda _: [Samples.of(torch.arange(40), y)], Schedule(0.05), seed)
+        return Member(lambda *_: [Samples.of(torch.arange(40), y)], Schedule(0.05), seed)
 
     both, alone = double(models(2)), double(models(1, first=1))
     x = x.double()  # in single precision the sign of a gradient that is nearly zero depends on the kind of CPU
@@ -67,7 +67,7 @@ def test_a_model_s_training_does_not_depend_on_who_shares_its_stack():
 
 def test_it_makes_a_model_s_answer_steadier_than_plain_training():
     x, y = images(60)
-    member = Member(lambda _: [Samples.of(torch.arange(60), y)], Schedule(0.05), 0)
+    member = Member(lambda *_: [Samples.of(torch.arange(60), y)], Schedule(0.05), 0)
     plain, robust = models(1), models(1)
     fit(plain, x, [member], recipe(epochs=15))
     fit(robust, x, [member], recipe(epochs=15), objective=TRADES)

@@ -77,7 +77,7 @@ def files(
     write_arrays(named["forget"], {"forget": forget})
     originals = models(count, network)
     members = [
-        Member(lambda _: [Samples.among(data.train, torch.from_numpy(data.labels))], Schedule(0.05), seed)
+        Member(lambda *_: [Samples.among(data.train, torch.from_numpy(data.labels))], Schedule(0.05), seed)
         for seed in range(count)
     ]
     fit(originals, pool(data), members, recipe(epochs=15))

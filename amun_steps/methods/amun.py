@@ -10,4 +10,4 @@ def unlearn(request: Request, *, include_forget: bool) -> Update:
     data = request.remain + request.adversarial
     if include_forget:
         data += request.forget
-    return Update(lambda generator: [data])
+    return Update(lambda generator, epoch: [data])

@@ -15,11 +15,11 @@ def unlearn(request: Request, *, bound: PositiveFloat = 0.1) -> Update:
     The perturbed image is clamped to [0, 1] and rounded to 1/255, as the paper's code does.
     """
     found = []
-    for images, label in request.forgotten(BATCH):
+    for images, label in request.batches(request.forget, BATCH):
         x = images.requires_grad_()
         # the sign of this gradient is that of the cross entropy's
         (gradient,) = torch.autograd.grad(log_odds_against(request.logits(x), label).sum(), x)
         moved = (x.detach() + bound * gradient.sign()).clamp(0, 1)
         found.append(request.logits((moved * 255).round() / 255).argmax(dim=1).cpu())
     nearest = torch.cat(found)
-    return Update(lambda generator: [request.remain, request.forget.with_labels(nearest)])
+    return Update(lambda generator, epoch: [request.remain, request.forget.with_labels(nearest)])

@@ -7,4 +7,4 @@ NEEDS = ("remain",)
 
 def unlearn(request: Request) -> Update:
     """Each epoch: D_R."""
-    return Update(lambda generator: [request.remain])
+    return Update(lambda generator, epoch: [request.remain])

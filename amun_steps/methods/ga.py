@@ -7,4 +7,4 @@ NEEDS = ()
 
 def unlearn(request: Request) -> Update:
     """Each epoch: one pass over D_R, then one over D_F with the loss negated."""
-    return Update(lambda generator: [request.remain, -request.forget])
+    return Update(lambda generator, epoch: [request.remain, -request.forget])

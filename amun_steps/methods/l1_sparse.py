@@ -13,6 +13,6 @@ def unlearn(request: Request, *, alpha: NonNegativeFloat = 5e-4) -> Update:
     The schedule is linear, as in the l1-sparse paper; the AMUN paper's code multiplies it up over the epochs.
     """
     return Update(
-        lambda generator: [request.remain],
+        lambda generator, epoch: [request.remain],
         penalty=lambda weights, progress: (2 - 2 * progress) * alpha * weights.abs().sum(),
     )

@@ -9,5 +9,7 @@ def unlearn(request: Request) -> Update:
     """Each epoch: D_R + D_F with uniformly random wrong labels, drawn anew, shuffled together."""
     forget = request.forget
     return Update(
-        lambda generator: [request.remain + forget.with_labels(wrong_labels(forget.label, request.classes, generator))]
+        lambda generator, epoch: [
+            request.remain + forget.with_labels(wrong_labels(forget.label, request.classes, generator))
+        ]
     )

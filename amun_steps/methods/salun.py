@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from amun_steps.methods import BATCH, Request, Update, rl
 
@@ -19,12 +18,7 @@ def unlearn(request: Request, *, mask_ratio: float) -> Update:
 def saliency_mask(request: Request, ratio: float, batch: int = BATCH) -> Tensor:
     """(parameters,) bool: True for the share `ratio` of all weights whose gradient of the loss, summed over D_F at
     theta_o in evaluation mode, is largest in magnitude (paper, Appendix D)."""
-    weights = request.model.weights.detach().requires_grad_()
-    gradient = torch.zeros_like(weights)
-    for images, label in request.forgotten(batch):
-        logits = request.model.logits(images[None], weights=weights)[0]
-        gradient += torch.autograd.grad(F.cross_entropy(logits, label, reduction="sum"), weights)[0]
-    salience = gradient[0].abs()
+    salience = request.gradient(request.forget, batch).abs()
     mask = torch.zeros_like(salience, dtype=torch.bool)
     mask[salience.topk(round(ratio * len(salience))).indices] = True
     return mask

@@ -34,7 +34,7 @@ def _train(*, network: dict, recipe: dict, trades: dict | None, models: int) -> 
     def run(images: torch.Tensor) -> None:
         index = torch.arange(len(images))
         samples = Samples.of(index, torch.zeros_like(index))
-        fit(stack, images, [Member(lambda _: [samples], Schedule(1e-3), 0)] * models, recipe, objective=objective)
+        fit(stack, images, [Member(lambda *_: [samples], Schedule(1e-3), 0)] * models, recipe, objective=objective)
 
     return _per_image(run, network, recipe.batch_size) / models
 

@@ -206,7 +206,7 @@ def _proofs(folder: Path, names: Sequence[str], receipt: Mapping[str, Any]) -> I
                 listing = f"models{beside[0]}to{beside[-1]}.sha256"
                 yield Proof(made, [listing], sizes, seconds * len(beside) / len(members))
     elif parts and "grid" in parameters:
-        trials = len(choices(parameters["grid"])) * len(parameters["on"])
+        trials = len(choices(parameters["grid"], parameters.get("limit"))) * len(parameters["on"])
         yield Proof(names, names, sizes | {"trials_per_job": -(-trials // len(parts))}, seconds)
     else:
         yield Proof(names, names, sizes, seconds)

@@ -10,6 +10,7 @@ from amun_steps.plan.forget import check_family, family_of
 from amun_steps.plan.messages import ConfigError, known, names, shown
 from amun_steps.plan.schema import check_schema
 from amun_steps.plan.signatures import check_call, method_needs, said_sizes, signature
+from amun_steps.plan.tuning import SCHEDULE, check_grid
 from amun_steps.store.addresses import PACKAGE
 from amun_steps.store.plugins import PLUGINS, ROOMS
 from amun_steps.store.step import InputError
@@ -92,7 +93,9 @@ def _check_method(name: str, config: Mapping[str, Any]) -> None:
     if "access" in method:
         raise ConfigError(f"methods.{name}.access: is for a submission, with files; where a method can do, it is run")
     module = method.get("module", name)
-    check_call(f"methods.{name}", "module", "methods", module, "unlearn", method.get("grid", {}), lists=True)
+    grid = {key: values for key, values in method.get("grid", {}).items() if key not in SCHEDULE}
+    check_call(f"methods.{name}", "module", "methods", module, "unlearn", grid, lists=True)
+    check_grid(name, config)
     adversarial = "adversarial" in method_needs(module)
     for key in ("attack", "transferred"):
         if key in method and not adversarial:

@@ -40,7 +40,7 @@ class Experiment(Models):
             parameters={
                 **run,
                 **self._judge(family),
-                "grid": grid_of(self.config, method),
+                **grid_of(self.config, method),
                 "on": self.config["tuning"]["originals"],
             },
             code=["amun_steps.steps.tune", "amun_steps.steps.choose", *self._method_code(method)],

@@ -104,7 +104,6 @@ def forgetting(asked: Asked, method: str, choice: Path | None, references: int) 
             f"--method: found '{method}', which {'is a submission' if 'files' in options else 'wants other originals'};"
             " expected a method that can be run on one model"
         )
-    tuning: Mapping[str, Any] = {}
     if choice is not None:
         try:
             chosen = load_choice(choice)
@@ -113,14 +112,14 @@ def forgetting(asked: Asked, method: str, choice: Path | None, references: int) 
                 f"--choice: {choice} is not there or has no choice of a grid; expected JSON with learning_rate, step"
                 " and hyperparameters, such as a best.json of the store"
             ) from None
-        options["grid"] = {name: [value] for name, value in chosen.hyperparameters.items()}
-        tuning = {"learning_rate": [chosen.schedule.learning_rate], "step": [chosen.schedule.step]}
+        rate = chosen.schedule.learning_rate
+        schedule = {"learning_rate": [rate], "step": [chosen.schedule.step]} if rate else {}  # one that trains nothing
+        options["grid"] = schedule | {name: [value] for name, value in chosen.hyperparameters.items()}
     from_files = "files" in base["experiments"][asked.experiment]["references"]
     derived = asked.derived(None if from_files else references, {method: options})
     derived["experiments"][asked.experiment]["attacked"] = "forget"
     return {
         **derived,
-        "tuning": {**derived["tuning"], **tuning},
         "unlearning": {name: {**recipe, "runs": 1} for name, recipe in derived["unlearning"].items()},
     }
 

@@ -14,9 +14,9 @@ from amun_steps.datasets import Sizes
 from amun_steps.plan.messages import ConfigError, hint, known, names, shown
 from amun_steps.store.addresses import PACKAGE, module_file
 from amun_steps.store.content import digest
-from amun_steps.store.plugins import PLUGINS
+from amun_steps.store.plugins import PLUGINS, Share
 
-TYPES = {"Sequence": Sequence} | {
+TYPES = {"Sequence": Sequence, "Share": Share} | {
     name: getattr(pydantic, name) for name in ("PositiveInt", "PositiveFloat", "NonNegativeInt", "NonNegativeFloat")
 }
 """What a parameter of a network, method, attack or reader may be annotated with, beside Python's own types."""
@@ -114,6 +114,11 @@ def method_needs(method: str) -> tuple[str, ...]:
             if isinstance(needs, tuple) and set(needs) <= {"remain", "adversarial"}:
                 return needs
     raise ConfigError(f'{path}: lacks NEEDS = (...), a tuple of "remain" and "adversarial", whichever the method needs')
+
+
+def is_one_shot(method: str) -> bool:
+    """Whether a module of `amun_steps.methods` says, by `ONE_SHOT = True`, that it passes over nothing."""
+    return any(ast.unparse(node) == "ONE_SHOT = True" for node in _syntax(module_file(f"amun_steps.methods.{method}")))
 
 
 @dataclass(frozen=True)

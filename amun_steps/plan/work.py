@@ -21,10 +21,15 @@ from amun_steps.steps.choose import choices, part_of
 from amun_steps.steps.finetune import PANELS, SETS
 from amun_steps.store.addresses import canonical
 from amun_steps.training import stack as stacks
+from amun_steps.training.batches import sets_of
 from amun_steps.training.recipe import Samples
+
+ASKED = 20
+"""Images of each kind that a method is asked with what it passes over: enough for a share of them."""
 
 PASSES = {
     "pgd": lambda parameters: {"attack": parameters["steps"]},
+    "ddn": lambda parameters: {"attack": parameters["steps"]},
     "ffgsm": lambda parameters: {"attack": 1, "predict": parameters["rounds"]},
 }
 """What a whole run of an attack passes over, for each image. Algorithm 1 is counted as one such run for every sample;
@@ -79,8 +84,8 @@ def work_of(job: Job, stage: Stage, sizes: Sizes) -> Work:
         return Work(tuple(counts.items()), canonical(context | more), size)
 
     def longest(train: int) -> int:  # which choice tuning makes is not known yet
-        points = choices(on["tuned"].parameters["grid"])
-        return max(_images(wanted["unlearning"], point, train, forget) for point in points)
+        points = choices(on["tuned"].parameters["grid"], on["tuned"].parameters.get("limit"))
+        return max(images_of(wanted["unlearning"], point, train, forget) for point in points)
 
     match stage.kind:
         case "dataset":
@@ -112,8 +117,9 @@ def work_of(job: Job, stage: Stage, sizes: Sizes) -> Work:
             images = min(asked_for, sizes.train) if sets else sizes.train
             return work(images * (4 * math.prod(sizes.shape) + 24), **_attacked(wanted["attack"], images))
         case "tuned" if job.rule == "tune":
-            points = part_of(wanted["grid"], int(job.wildcards["part"]), int(job.wildcards["parts"]))
-            images = sum(_images(wanted["unlearning"], point, sizes.train, forget) for point in points)
+            cut = int(job.wildcards["part"]), int(job.wildcards["parts"])
+            points = part_of(wanted["grid"], *cut, wanted.get("limit"))
+            images = sum(images_of(wanted["unlearning"], point, sizes.train, forget) for point in points)
             count, trials = len(wanted["on"]), len(wanted["on"]) * len(points)
             counts = {"train": count * images, "predict": trials * samples, "score": trials}
             return work(0, trials, wanted["unlearning"], **counts)
@@ -154,24 +160,36 @@ def _attacked(attack: Mapping[str, Any], images: int) -> dict[str, int]:
     return {what: count * images for what, count in passes.items()}
 
 
-def _images(unlearning: Mapping[str, Any], point: Mapping[str, Any], train: int, forget: int) -> int:
+def images_of(unlearning: Mapping[str, Any], point: Mapping[str, Any], train: int, forget: int) -> int:
     """The images that one run of a method passes over; `forget` of `train` training samples are forgotten."""
     hyperparameters = {name: value for name, value in point.items() if name not in ("learning_rate", "step")}
-    remain, forgotten, adversarial = _passes(unlearning["method"], canonical(hyperparameters), unlearning["remain"])
-    return unlearning["recipe"]["epochs"] * (remain * (train - forget) + (forgotten + adversarial) * forget)
+    epochs = unlearning["recipe"]["epochs"]
+    turns = _turns(unlearning["method"], canonical(hyperparameters), unlearning["remain"], epochs)
+    parts = (train - forget, forget, forget)
+    passed = [[sum(n * size for n, size in zip(one, parts, strict=True)) for one in sets] for sets in turns]
+    return round(sum(len(sets) * max(sets) for sets in passed if sets))
 
 
 @functools.cache
-def _passes(method: str, hyperparameters: str, remain: bool) -> list[int]:
-    """How often an epoch passes over D_R, D_F and D_A: the method itself is asked, with one image of each."""
-    index = torch.arange(3)
-    rows = [Samples.of(part, torch.zeros_like(part)) for part in (index[: int(remain)], index[1:2], index[2:])]
+def _turns(method: str, hyperparameters: str, remain: bool, epochs: int) -> list[list[list[float]]]:
+    """Of each set of each turn of all epochs, what it has of D_R, D_F and D_A: the method itself is asked, with ASKED
+    images of each. What a method adds to the pool counts as D_F, of which there is one for each."""
+    index = torch.arange(3 * ASKED)
+    of_each = (index[: ASKED * int(remain)], index[ASKED : 2 * ASKED], index[2 * ASKED :])
+    rows = [Samples.of(part, torch.zeros_like(part)) for part in of_each]
     network = {"name": "small_resnet", "width": 1, "strides": [], "stem_stride": 1, "shape": [1, 8, 8], "classes": 2}
     model = stacks.initialise(network, [0], torch.device("cpu"))
     unlearn = importlib.import_module(f"amun_steps.methods.{method}").unlearn
-    update = unlearn(Request(*rows, model, torch.rand(3, 1, 8, 8), 2), **json.loads(hyperparameters))
-    passed = update.passes(torch.Generator().manual_seed(0))
-    return torch.cat([samples.index for samples in passed]).bincount(minlength=3).tolist()
+    update = unlearn(Request(*rows, model, torch.rand(3 * ASKED, 1, 8, 8), 2), **json.loads(hyperparameters))
+    generator = torch.Generator().manual_seed(0)
+    turns = [sets_of(item) for epoch in range(epochs) for item in update.passes(generator, epoch)]
+    return [[_parts(samples) for samples in sets] for sets in turns]
+
+
+def _parts(samples: Samples) -> list[float]:
+    """How often a set has D_R, D_F and D_A, in samples for each of theirs."""
+    which = torch.where(samples.index < 3 * ASKED, samples.index // ASKED, 1)
+    return (which.bincount(minlength=3) / ASKED).tolist()
 
 
 @functools.cache

@@ -10,18 +10,26 @@ import pandas as pd
 
 from amun_steps.store.addresses import canonical
 from amun_steps.store.progress import LOG
+from amun_steps.store.seeds import seed_of
 from amun_steps.store.step import Output, main, step
 
 
-def choices(grid: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    """All combinations of the grid's values, in the order of its sorted keys: `learning_rate`, `step` and the rest."""
+def choices(grid: dict[str, list[Any]], limit: int | None = None) -> list[dict[str, Any]]:
+    """All combinations of the grid's values, in the order of its sorted keys: `learning_rate`, `step` and the rest.
+
+    limit: where there are more, so many of them are drawn at random, the same ones for the same grid.
+    """
     names = sorted(grid)
-    return [dict(zip(names, values, strict=True)) for values in itertools.product(*(grid[name] for name in names))]
+    whole = [dict(zip(names, values, strict=True)) for values in itertools.product(*(grid[name] for name in names))]
+    if limit is None or len(whole) <= limit:
+        return whole
+    drawn = np.random.default_rng(seed_of(0, "grid", canonical(grid))).choice(len(whole), limit, replace=False)
+    return [whole[number] for number in sorted(drawn)]
 
 
-def part_of(grid: dict[str, list[Any]], part: int, parts: int) -> list[dict[str, Any]]:
+def part_of(grid: dict[str, list[Any]], part: int, parts: int, limit: int | None = None) -> list[dict[str, Any]]:
     """The choices of one part of the grid when it is cut into `parts`, numbered from 0."""
-    everything = choices(grid)
+    everything = choices(grid, limit)
     return everything[len(everything) * part // parts : len(everything) * (part + 1) // parts]
 
 
@@ -62,16 +70,17 @@ def choose(
     parts: list[Path] = [],  # noqa: B006 - never changed; None would need a second type
     grid: dict[str, list[Any]],
     on: list[int],
+    limit: int | None = None,
     whole: Output,
     best: Output,
 ) -> None:
     """Put the parts of a grid together in `whole` (CSV) and write the choice with the least Avg. Gap to `best` (JSON).
 
     A choice's gap is its mean over the originals numbered `on`. One that diverges on any of them cannot win; where all
-    do, the first is taken. A grid of one choice has no parts: it is taken untried, without a gap. Raises ValueError for
-    parts that are not the whole grid.
+    do, the first is taken. limit: how many choices of a larger grid were tried. A grid of one choice has no parts: it
+    is taken untried, without a gap. Raises ValueError for parts that are not the whole grid.
     """
-    everything = choices(grid)
+    everything = choices(grid, limit)
     if len(everything) == 1 and not parts:
         untried = {name: canonical(value) for name, value in everything[0].items()}
         rows = pd.DataFrame([untried | {"original": original, "average_gap": np.nan} for original in on])

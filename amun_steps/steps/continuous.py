@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from amun_steps.judging.judge import load_judge
-from amun_steps.methods import Request
+from amun_steps.methods import Request, starts
 from amun_steps.steps.adversarial import Attack, build_adversarial_set, load_adversarial
 from amun_steps.steps.subsets import load_requests
 from amun_steps.steps.unlearn import Unlearning, load_choice
@@ -21,7 +21,7 @@ from amun_steps.training import stack as stacks
 from amun_steps.training.data import load
 from amun_steps.training.device import device, images_on
 from amun_steps.training.fit import fit
-from amun_steps.training.recipe import Member, Samples
+from amun_steps.training.recipe import Samples
 
 
 @step
@@ -78,7 +78,7 @@ def continuous(
         for k in range(asked.shape[1]):
             size = max(int(asked[s, k].sum()) for s, _, _ in part) if adversarial else 0
             pool = torch.cat([images, images.new_zeros(len(part) * size, *images.shape[1:])])  # each D_A has its place
-            members = []
+            updates, seeds = [], []
             for m, (s, o, r) in enumerate(part):
                 forget, nothing = asked[s, k], np.zeros_like(asked[s, k])
                 seed = seed_of(unlearning.seed, "continuous", requests_name, s, o, r, k)
@@ -97,8 +97,11 @@ def continuous(
                     classes=data.classes,
                 )
                 seed_globally(seed)
-                update = unlearn(request, **choice.hyperparameters)
-                members.append(Member(schedule=choice.schedule, seed=seed, **vars(update)))
+                updates.append(unlearn(request, **choice.hyperparameters))
+                seeds.append(seed)
+                pool = torch.cat([pool, *request.added]) if request.added else pool
+            members = [update.member(choice.schedule, seed) for update, seed in zip(updates, seeds, strict=True)]
+            models = starts(models, updates)
             which = f"sequences {span(start, start + len(part) - 1)} of {len(everything)}, request {k + 1}"
             label = f"{unlearning.method}, {requests_name}, {which}"
             fit(models, pool, members, unlearning.recipe, clipping=unlearning.clipping, label=label)

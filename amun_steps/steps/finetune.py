@@ -62,7 +62,7 @@ def finetune(
         pool += [image.to(where), sphere.to(where)]
         for (panel, name), samples in sets.items():
             order = seed_of(seed, "finetune", forget_name, original, panel, name)
-            members.append((original, panel, name, Member(lambda _, samples=samples: [samples], schedule, order)))
+            members.append((original, panel, name, Member(lambda *_, samples=samples: [samples], schedule, order)))
     found, together = [], torch.cat(pool)
     for start in range(0, len(members), stack):
         part = members[start : start + stack]

@@ -134,7 +134,7 @@ def _train(
         for name, included in zip(chunk, members[start : start + size], strict=True):
             samples = Samples.among(included, labels)
             seed = seed_of(training.seed, *name, "order")
-            fits.append(Member(lambda _, samples=samples: [samples], training.schedule, seed))
+            fits.append(Member(lambda *_, samples=samples: [samples], training.schedule, seed))
         checkpoint = partial and partial / f"models{start}to{start + part.size - 1}.safetensors"
         robust = {"objective": training.trades or supervised, "clipping": training.clipping}
         named = f"{label} {span(chunk[0][-1], chunk[-1][-1])}"

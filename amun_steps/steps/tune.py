@@ -36,6 +36,7 @@ def tune(
     unlearning: Unlearning,
     grid: dict[str, list[Any]],
     on: list[int],
+    limit: int | None = None,
     part: int,
     parts: int,
     stack: int = 32,
@@ -44,7 +45,8 @@ def tune(
 ) -> None:
     """Try the choices of one part of `grid` on the tuning set, from each of the originals numbered `on`.
 
-    grid: values of learning_rate, step (epochs, or null for no scheduler) and of the method's own hyperparameters.
+    grid: values of learning_rate, step (epochs, or null for no scheduler) and of the method's own hyperparameters;
+    limit: how many choices of a larger grid are tried, drawn at random.
     retrained: outputs of the models retrained without the tuning set, whose mean is what Avg. Gap is measured against;
     the attack in it is FT AUC. `output` gets a row of CSV per choice and original, in percent, empty where a run
     diverged.
@@ -55,7 +57,7 @@ def tune(
     judged = unlearner.forget[tuning], load_tests(forget, judge.train)[tuning]
     with hdf5(retrained) as file:
         standard = measure(judge, file["logits"], *judged).mean(axis=0)
-    tried = [(point, o) for point in part_of(grid, part, parts) for o in on]
+    tried = [(point, o) for point in part_of(grid, part, parts, limit) for o in on]
     plan = [Run(o, tuning, 0, choice_at(point)) for point, o in tried]
     measured = np.concatenate(
         [

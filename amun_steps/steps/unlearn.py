@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from amun_steps.methods import Request, Update
+from amun_steps.methods import Request, Update, starts
 from amun_steps.steps.adversarial import load_adversarial
 from amun_steps.steps.forget import load_forget
 from amun_steps.steps.train import write_models
@@ -24,7 +24,7 @@ from amun_steps.training.clipping import Clipping
 from amun_steps.training.data import Dataset, load
 from amun_steps.training.device import device, images_on
 from amun_steps.training.fit import fit
-from amun_steps.training.recipe import Member, Recipe, Samples, Schedule
+from amun_steps.training.recipe import Recipe, Samples, Schedule
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Unlearner:
         updates: dict[str, Update] = {}
         for start in range(0, len(runs), size):
             part = runs[start : start + size]
-            members = []
+            of_part = []
             for r in part:
                 source = self.source_of(r)
                 key = canonical([r.original, source, r.set, r.choice.hyperparameters])
@@ -115,8 +115,10 @@ class Unlearner:
                     request = self._request(r.original, r.set, pool, adversarial.get((source, r.set)))
                     seed_globally(seed_of(self.unlearning.seed, "method", self.forget_name, r.set, r.original))
                     updates[key] = self.unlearn(request, **r.choice.hyperparameters)
-                members.append(Member(schedule=r.choice.schedule, seed=self.seed_of(r), **vars(updates[key])))
-            models = self.originals[[r.original for r in part]]
+                    pool = torch.cat([pool, *request.added]) if request.added else pool
+                of_part.append(updates[key])
+            members = [u.member(r.choice.schedule, self.seed_of(r)) for u, r in zip(of_part, part, strict=True)]
+            models = starts(self.originals[[r.original for r in part]], of_part)
             checkpoint = partial and partial / f"runs{start}to{start + models.size - 1}.safetensors"
             label = f"{self.unlearning.method}, {self.forget_name}, {span(part[0], part[-1])}"
             how = {"clipping": self.unlearning.clipping, "checkpoint": checkpoint, "label": label}

@@ -8,8 +8,14 @@ import importlib.util
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 ROOMS = ("attacks", "datasets", "methods", "models")
+
+Share = Annotated[float, Field(gt=0, le=1)]
+"""What a parameter of a module may be annotated with, beside pydantic's own types: a share of something, in (0, 1]."""
 
 
 class Plugins:

@@ -3,14 +3,13 @@
 A stack of models is trained side by side; each member has its own data, order, augmentation, learning rate, penalty,
 mask and generator, so that its result does not depend on who shares its stack, up to floating-point tolerance.
 Members whose current batches differ in size (a last, partial batch) are stepped in groups of equal size, so no batch
-is ever padded and batch normalisation sees what it would see alone. A last batch of one sample, which has no statistics
-of its own, is part of the batch before it.
+is ever padded and batch normalisation sees what it would see alone. A member that visits nothing stays as it is, and so
+do its running statistics.
 
 Code of a network, method or penalty that draws from a global generator finds it seeded by the member's own seed, the
 epoch and, while a batch is computed, its place in it. A network that draws is run one model at a time.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import zip_longest
@@ -20,14 +19,14 @@ from typing import Protocol
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pad_sequence
 
 from amun_steps.store.progress import LOG, Progress
 from amun_steps.store.seeds import seed_globally, seed_of
 from amun_steps.store.step import InputError
+from amun_steps.training.batches import Turn, augment
 from amun_steps.training.checkpoint import Checkpoint
 from amun_steps.training.clipping import Clipper, Clipping
-from amun_steps.training.recipe import Augmentation, Member, Recipe, Samples
+from amun_steps.training.recipe import Item, Loss, Member, Recipe
 from amun_steps.training.stack import Stack
 
 
@@ -50,6 +49,25 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 def supervised(network: Network, images: Tensor, labels: Tensor, generators: Sequence[Generator]) -> Tensor:
     """The objective of everything but adversarial training: the cross entropy."""
     return cross_entropy(network(images), labels)
+
+
+def own_losses(
+    logits: Tensor, images: Tensor, labels: Tensor, loss: Tensor, losses: Sequence[Sequence[Loss]]
+) -> Tensor:
+    """(models, batch) loss of samples of which some have another than the cross entropy.
+
+    logits: (models, batch, classes). images, labels: (models, batch, ...). loss: (models, batch) on the CPU, the number
+    of each sample's loss among its model's `losses`, counted from 1; 0 is the cross entropy.
+    """
+    found = []
+    for one, x, y, number, own in zip(cross_entropy(logits, labels), images, labels, loss, losses, strict=True):
+        of_model = one
+        for which, other in enumerate(own, start=1):
+            rows = (number == which).nonzero()[:, 0].to(one.device, non_blocking=True)
+            if len(rows):
+                of_model = of_model.index_copy(0, rows, other(logits[len(found), rows], x[rows], y[rows]))
+        found.append(of_model)
+    return torch.stack(found)
 
 
 def fit(
@@ -88,13 +106,13 @@ def fit(
     clipper = Clipper(stack, clipping) if clipping else None
     taken = torch.zeros(stack.size, dtype=torch.long)  # steps of each member, on the CPU
 
-    def update(group: list[int], table: dict[str, Tensor], turn: int, start: int, stop: int) -> None:
+    def update(group: list[int], visited: Turn, turn: int, start: int, stop: int) -> None:
         if stack.random:
             seed_globally(seed_of(members[group[0]].seed, "batch", epoch, turn, start))
         whole = len(group) == stack.size
         rows = slice(None) if whole else torch.tensor(group, device=device)
         part = stack if whole else stack[group]
-        batch = {name: column[rows, start:stop] for name, column in table.items()}
+        batch = {name: column[rows, start:stop] for name, column in visited.table.items()}
         weights = part.weights.detach().requires_grad_()
         images = augment(pool[batch["index"]], batch, recipe.augmentation)
 
@@ -103,16 +121,18 @@ def fit(
             return part.logits(images, weights=own, train=train, compiled=recipe.compile)
 
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-            loss = objective(network, images, batch["label"], [generators[m] for m in group])
-        total = (loss * batch["sign"]).mean(dim=1).sum() + _penalties(weights, group, turn, start)
+            if visited.loss is None:
+                loss = objective(network, images, batch["label"], [generators[m] for m in group])
+            else:
+                own = [visited.losses[m] for m in group]
+                loss = own_losses(network(images), images, batch["label"], visited.loss[group, start:stop], own)
+        total = (loss * batch["weight"]).mean(dim=1).sum() + _penalties(weights, group, turn, start)
         (gradient,) = torch.autograd.grad(total, weights)
         losses[rows, epoch] += loss.detach().sum(dim=1)
         moved, mask = velocity[rows], None if masks is None else masks[rows]
         sgd_step(part.weights, gradient, moved, rates[rows], recipe.momentum, recipe.weight_decay, mask)
         if not whole:  # these were copies
-            stack.weights[rows], velocity[rows] = part.weights, moved
-            for name, value in part.buffers.items():
-                stack.buffers[name][rows] = value
+            stack[group], velocity[rows] = part, moved
         if clipper:
             taken[group] += 1
             due = [m for m in group if taken[m] % clipping.every == 0]
@@ -127,9 +147,9 @@ def fit(
                 total = total + member.penalty(own, epoch / recipe.epochs)
         return total
 
-    def passes(member: Member, generator: Generator) -> list[Samples]:
+    def passes(member: Member, generator: Generator) -> Sequence[Item]:
         seed_globally(seed_of(member.seed, "passes", epoch))
-        return member.passes(generator)
+        return member.passes(generator, epoch)
 
     state = {"weights": stack.weights, "velocity": velocity, "losses": losses, "taken": taken, **stack.buffers}
     state |= {f"clipping {name}": vectors for name, vectors in (clipper.state if clipper else {}).items()}
@@ -145,17 +165,15 @@ def fit(
     for epoch in range(first, recipe.epochs):
         rates = torch.tensor([m.schedule.rate(epoch) for m in members], device=device)[:, None]
         visits = torch.zeros(stack.size)
-        for turn, sets in enumerate(zip_longest(*map(passes, members, generators))):
-            lengths = [len(samples or ()) for samples in sets]
-            if not any(lengths):  # D_R, where there is no access to it
+        for turn, items in enumerate(zip_longest(*map(passes, members, generators))):
+            visited = Turn.of(items, generators, recipe.batch_size, recipe.augmentation, device)
+            if visited is None:
                 continue
-            table = _table(sets, generators, recipe.augmentation, device)
-            for start in range(0, max(lengths), recipe.batch_size):
-                for stop, group in _groups(lengths, start, recipe.batch_size):
-                    for together in [[m] for m in group] if stack.random else [group]:
-                        update(together, table, turn, start, stop)
-            visits += torch.tensor(lengths)
-        losses[:, epoch] /= visits.to(device)
+            for start, stop, group in visited.groups():
+                for together in [[m] for m in group] if stack.random else [group]:
+                    update(together, visited, turn, start, stop)
+            visits += visited.visits
+        losses[:, epoch] /= visits.clamp(min=1).to(device)
         progress.tell(epoch + 1, int(visits.sum()), partial("mean loss {:.4g}".format, losses[:, epoch].mean()))
         if clipper and epoch == recipe.epochs - 1:
             clipper.finish()
@@ -181,73 +199,12 @@ def sgd_step(
 ) -> None:
     """One step of SGD with momentum, in place, on (models, parameters) `weights` and `velocity`; `rate` (models, 1).
 
-    Where `mask` is False a weight keeps its bits: neither momentum nor weight decay moves it (the later fix of SalUn's
-    own code; methods of the paper that mask only the gradient still move it).
+    mask: (models, parameters), how much of its step a weight takes. Where that is 0 (False) it keeps its bits: neither
+    momentum nor weight decay moves it (the later fix of SalUn's own code; methods of the paper that mask only the
+    gradient still move it).
     """
     velocity.mul_(momentum).add_(gradient.add(weights, alpha=weight_decay))
     change = rate * velocity
     if mask is not None:
-        change = torch.where(mask, change, 0.0)
+        change = torch.where(mask != 0, mask * change, 0.0)
     weights.sub_(change)
-
-
-def _draw(samples: Samples, augmentation: Augmentation, generator: Generator) -> dict[str, Tensor]:
-    """The samples in a random order, each with its random crop and flip."""
-    n = len(samples)
-    order = torch.randperm(n, generator=generator)
-    columns = {
-        "index": samples.index[order],
-        "label": samples.label[order],
-        "sign": samples.sign[order],
-    }
-    if augmentation.crop_padding:
-        shift = torch.randint(0, 2 * augmentation.crop_padding + 1, (n, 2), generator=generator)
-        columns["shift"] = torch.where(samples.augment[order, None], shift, augmentation.crop_padding)
-    if augmentation.flip:
-        columns["flip"] = (torch.rand(n, generator=generator) < 0.5) & samples.augment[order]
-    return columns
-
-
-def _table(
-    sets: Sequence[Samples | None], generators: Sequence[Generator], augmentation: Augmentation, device: torch.device
-) -> dict[str, Tensor]:
-    """(models, longest, ...) columns of what each member visits; nobody reads a row beyond the member's samples."""
-    drawn = [
-        _draw(samples, augmentation, generator) if samples else {}
-        for samples, generator in zip(sets, generators, strict=True)
-    ]
-    columns = next(d for d in drawn if d)
-    return {
-        name: pad_sequence([d.get(name, column[:0]) for d in drawn], batch_first=True).to(device, non_blocking=True)
-        for name, column in columns.items()
-    }
-
-
-def _groups(lengths: Sequence[int], start: int, batch_size: int) -> list[tuple[int, list[int]]]:
-    """The members that have a batch at `start`, grouped by where it stops; a single sample at the end is not left."""
-    groups: dict[int, list[int]] = defaultdict(list)
-    for member, length in enumerate(lengths):
-        if length > start + (start > 0):
-            stop = min(start + batch_size, length)
-            groups[length if length - stop == 1 else stop].append(member)
-    return list(groups.items())
-
-
-def augment(images: Tensor, batch: dict[str, Tensor], augmentation: Augmentation) -> Tensor:
-    """(models, batch, channels, height, width) images, each cropped at its `shift` (rows, columns from the padded
-    corner) and mirrored where `flip`."""
-    if "shift" not in batch and "flip" not in batch:
-        return images
-    *lead, height, width = images.shape
-    flat = F.pad(images.flatten(0, 1), (augmentation.crop_padding,) * 4)
-    n = len(flat)
-    rows = torch.arange(height, device=images.device).expand(n, height)
-    columns = torch.arange(width, device=images.device).expand(n, width)
-    if "flip" in batch:
-        columns = torch.where(batch["flip"].flatten()[:, None], columns.flip(1), columns)
-    if "shift" in batch:
-        shift = batch["shift"].flatten(0, 1)
-        rows, columns = rows + shift[:, :1], columns + shift[:, 1:]
-    each = torch.arange(n, device=images.device)[:, None, None]
-    picked = flat[each, :, rows[:, :, None], columns[:, None, :]]  # (n, height, width, channels)
-    return picked.permute(0, 3, 1, 2).reshape(*lead, height, width)

@@ -1,31 +1,38 @@
 """What the models of a stack are trained on, and how: samples, the recipe they share, and what is each one's own."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(logits (n, classes) of the model that is trained, images (n, ...) as it sees them, labels (n,)) -> (n,) loss."""
+
 
 @dataclass(frozen=True)
 class Samples:
-    """A set of n training samples. `a + b` is their union, `-a` the same samples with the loss negated.
+    """A set of n training samples. `a + b` is their union, `a[rows]` a part, `0.3 * a` the same samples with 0.3 of the
+    loss, `-a` with the loss negated.
 
     index: (n,) rows of the pool of images. label: (n,) classes. augment: (n,) whether the images are augmented.
-    sign: (n,) factor of each sample's loss, +1 or -1.
+    weight: (n,) factor of each sample's loss. loss: (n,) which loss that is: 0 is the objective, such as the cross
+    entropy, others are the `losses`, counted from 1.
     """
 
     index: Tensor
     label: Tensor
     augment: Tensor
-    sign: Tensor
+    weight: Tensor
+    loss: Tensor
+    losses: tuple[Loss, ...] = ()
 
     @classmethod
     def of(cls, index: Tensor, label: Tensor, augment: bool = True) -> "Samples":
-        """Samples with loss factor +1, all augmented or none."""
-        return cls(index, label, torch.full(index.shape, augment), torch.ones(index.shape))
+        """Samples with loss factor 1 of the objective, all augmented or none."""
+        return cls(index, label, torch.full(index.shape, augment), torch.ones(index.shape), torch.zeros_like(index))
 
     @classmethod
     def among(cls, included: np.ndarray, labels: Tensor) -> "Samples":
@@ -37,17 +44,35 @@ class Samples:
         return len(self.index)
 
     def __add__(self, other: "Samples") -> "Samples":
-        return Samples(*(torch.cat(pair) for pair in zip(self._fields(), other._fields(), strict=True)))
+        losses = tuple(dict.fromkeys(self.losses + other.losses))
+        number = torch.tensor([0, *(losses.index(loss) + 1 for loss in other.losses)])
+        theirs = replace(other, loss=number[other.loss])
+        return Samples(*(torch.cat(pair) for pair in zip(self._columns(), theirs._columns(), strict=True)), losses)
+
+    def __getitem__(self, rows: Tensor) -> "Samples":
+        return Samples(*(column[rows] for column in self._columns()), self.losses)
+
+    def __rmul__(self, factor: float) -> "Samples":
+        return replace(self, weight=factor * self.weight)
 
     def __neg__(self) -> "Samples":
-        return Samples(self.index, self.label, self.augment, -self.sign)
+        return -1 * self
 
     def with_labels(self, label: Tensor) -> "Samples":
         """The same images with other labels."""
-        return Samples(self.index, label, self.augment, self.sign)
+        return replace(self, label=label)
 
-    def _fields(self) -> tuple[Tensor, ...]:
-        return self.index, self.label, self.augment, self.sign
+    def with_loss(self, loss: Loss) -> "Samples":
+        """The same samples with a loss of their own in place of the objective."""
+        return replace(self, loss=torch.ones_like(self.loss), losses=(loss,))
+
+    def _columns(self) -> tuple[Tensor, ...]:
+        return self.index, self.label, self.augment, self.weight, self.loss
+
+
+Item = Samples | tuple[Samples, ...]
+"""What is passed over at a time: a set; or several, of each of which every batch has as many samples, with the sum of
+their mean losses. The shorter ones begin anew until the longest is through."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +113,7 @@ class Recipe:
     compile: bool = False
 
 
-Passes = Callable[[Generator], list[Samples]]
+Passes = Callable[[Generator, int], Sequence[Item]]
 Penalty = Callable[[Tensor, float], Tensor]
 
 
@@ -96,9 +121,10 @@ Penalty = Callable[[Tensor, float], Tensor]
 class Member:
     """What one model of a stack is trained on.
 
-    passes: called once an epoch with the member's generator: the sets that are passed over one after the other, each
-    shuffled within itself. penalty: (weights (parameters,), share of the epochs that are done, in [0, 1)) -> a scalar
-    added to the loss. mask: (parameters,) bool, False where a weight must not move; all members have one, or none.
+    passes: called once an epoch with the member's generator and the epoch, counted from 0: what is passed over, one
+    item after the other, each shuffled within itself. penalty: (weights (parameters,), share of the epochs that are
+    done, in [0, 1)) -> a scalar added to the loss. mask: (parameters,) bool, False where a weight must not move, or
+    float, the share of its step that a weight takes; all members have one of the same type, or none.
     """
 
     passes: Passes

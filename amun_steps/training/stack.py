@@ -62,6 +62,13 @@ class Stack:
         index = index.to(self.weights.device)
         return Stack(self.network, self.weights[index], {k: v[index] for k, v in self.buffers.items()})
 
+    def __setitem__(self, models: Sequence[int], others: "Stack") -> None:
+        """Put `others`, of the same network, in the place of `models`."""
+        index = torch.as_tensor(models, device=self.weights.device)
+        self.weights[index] = others.weights
+        for name, value in others.buffers.items():
+            self.buffers[name][index] = value
+
     def parameters(self, weights: Tensor) -> dict[str, Tensor]:
         """Views of flat `weights` (models, parameters) by name, each (models, *shape)."""
         parts = weights.split([count for *_, count in self._named], dim=1)

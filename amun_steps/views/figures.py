@@ -162,20 +162,25 @@ def draw_losses(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -> pd
 def draw_grid(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -> pd.DataFrame:
     """Avg. Gap of a method's tuning over the learning rate, a line for each choice of the rest; the star was chosen.
 
-    The files are the grid and the choice (see `amun_steps.steps.choose`). A trial that diverged has no point.
+    The files are the grid and the choice (see `amun_steps.steps.choose`). A trial that diverged has no point. Of a
+    method that has no learning rate it is over its first hyperparameter that varies.
     """
     rows, chosen = read_grid(*files[0])
     others = [name for name in chosen if name != "learning_rate"]
     varied = [name for name in others if rows[name].nunique() > 1]
+    over, label = "learning_rate", "Learning rate"
+    if varied and not chosen["learning_rate"]:
+        over, label = varied[0], varied[0].replace("_", " ").capitalize()
+        rows[over], varied = rows[over].astype(float), varied[1:]
     groups = rows.groupby(varied, sort=False, dropna=False) if varied else [((), rows)]
     for number, (values, line) in enumerate(groups):
-        label = ", ".join(f"{name} {value}" for name, value in zip(varied, values, strict=True)) or "all"
-        line = line.sort_values("learning_rate")
+        said = ", ".join(f"{name} {value}" for name, value in zip(varied, values, strict=True)) or "all"
+        line = line.sort_values(over)
         style = GRID_STYLES[number % len(GRID_STYLES)]
-        axis.plot(line.learning_rate, line.average_gap, label=label.replace("null", "none"), **style)
+        axis.plot(line[over], line.average_gap, label=said.replace("null", "none"), **style)
     best = rows[rows.chosen]
-    axis.plot(best.learning_rate, best.average_gap, "*", color="#D55E00", markersize=10, zorder=3, label="chosen")
-    axis.set(xlabel="Learning rate", ylabel="Avg. Gap (points)", xscale="log")
+    axis.plot(best[over], best.average_gap, "*", color="#D55E00", markersize=10, zorder=3, label="chosen")
+    axis.set(xlabel=label, ylabel="Avg. Gap (points)", xscale="log")
     return rows
 
 

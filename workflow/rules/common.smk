@@ -156,7 +156,8 @@ def tuning_parts(wildcards):
     """Input function: the parts that a method's grid is cut into, by the number of trials that a job is worth; none of a
     grid of one choice."""
     tuned = stage(wildcards, "tuned")
-    choices, originals = len(choose.choices(tuned.parameters["grid"])), len(tuned.parameters["on"])
+    choices = len(choose.choices(tuned.parameters["grid"], tuned.parameters.get("limit")))
+    originals = len(tuned.parameters["on"])
     if choices == 1:
         return []
     parts = min(choices, -(-choices * originals // JOBS["trials_per_job"]))
