@@ -19,7 +19,13 @@ from amun_steps.plan.networks import try_networks
 from amun_steps.steps import choose as grid
 
 REPOSITORY = Path(__file__).parent.parent
-CONFIGS = ("tests/tiny.yaml", "config/quickstart.yaml", "config/fashion.yaml", "config/config.yaml")
+CONFIGS = (
+    "tests/tiny.yaml",
+    "config/quickstart.yaml",
+    "config/compare.yaml",
+    "config/fashion.yaml",
+    "config/config.yaml",
+)
 COUNT = 2016
 
 OTHERS = [None, True, False, "", "text", "1e-2", "50", [], {}, [1], [[]], ["text"], {"a": 1}, {1: 2}, [None], [{}]]
@@ -145,7 +151,8 @@ def trial(number: int, base: dict, seed: int) -> tuple[str, str]:
 
 
 def bases() -> list[dict]:
-    return [yaml.load((REPOSITORY / name).read_text(), LOADER) for name in CONFIGS]
+    """The configs, without parts that two keys share, as an alias of YAML would have it."""
+    return [json.loads(json.dumps(yaml.load((REPOSITORY / name).read_text(), LOADER))) for name in CONFIGS]
 
 
 def test_a_mistake_is_named_or_none(monkeypatch, tmp_path):

@@ -288,7 +288,7 @@ def test_snakemake_refuses_what_its_own_reading_lets_pass(tmp_path):
         assert not (where / "results" / "store").exists()
 
 
-@pytest.mark.parametrize("name", ["quickstart.yaml", "fashion.yaml", "config.yaml"])
+@pytest.mark.parametrize("name", ["quickstart.yaml", "compare.yaml", "fashion.yaml", "config.yaml"])
 def test_the_configs_that_come_with_the_project_are_right(name):
     config = yaml.safe_load((REPOSITORY / "config" / name).read_text())
     plan = views.load(config)

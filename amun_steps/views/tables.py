@@ -32,6 +32,19 @@ METHODS = {
     "amun_salun": "AMUN+SalUn",
     "amun_transferred": "AMUN, D_A of other models",
     "amun_ffgsm": "AMUN, D_A by FFGSM",
+    "amun_ddn": "AMUN, D_A by DDN",
+    "neggrad_plus": "NegGrad+",
+    "scrub": "SCRUB",
+    "bad_teacher": "Bad Teacher",
+    "delete": "DELETE",
+    "cf_k": "CF-k",
+    "eu_k": "EU-k",
+    "msg": "MSG",
+    "ct": "CT",
+    "unsir": "UNSIR",
+    "ssd": "SSD",
+    "fisher": "Fisher",
+    "influence": "Influence",
 }
 ALIKE = "≈"
 """The mark of a method that is not distinguishable from the lowest."""
