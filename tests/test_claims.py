@@ -13,7 +13,7 @@ from amun_steps.views.claims import claim, claims, of_clipped, of_figure, of_fin
 
 def run(method, gap, access="with_remain", ft_auc=50.0, which=0) -> dict:
     keys = {"experiment": "toy", "method": method, "access": "" if method == "retrained" else access}
-    keys |= {"forget": "random10", "set": which, "original": math.nan if method == "retrained" else 0}
+    keys |= {"forget": "random10", "replicate": 0, "set": which, "original": math.nan if method == "retrained" else 0}
     measured = {"ft_auc": ft_auc, "fr_auc": 60.0, "test_accuracy": 90 - gap}
     return keys | measured | {"average_gap_ft_auc": gap, "average_gap_mis": gap + 1}
 

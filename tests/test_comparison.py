@@ -196,6 +196,7 @@ def test_the_truly_lowest_is_left_out_in_at_most_5_percent_of_cases():
 def run(method, which, original, ft_auc, access="with_remain", gap=None, experiment="toy") -> dict:
     """A row of a view of runs, whose other metrics are those of the retrained models."""
     keys = {"experiment": experiment, "method": method, "access": access, "forget": "random10"}
+    keys["replicate"] = 0
     metrics = {"ft_auc": ft_auc, "fr_auc": 60.0, "tpr_at_1_fpr": 1.0, "mis": 9.0, "unlearn_accuracy": 98.0}
     metrics |= {"retain_accuracy": 100.0, "test_accuracy": 97.0, "average_gap_ft_auc": gap, "average_gap_mis": gap}
     return keys | {"set": which, "original": original} | metrics
@@ -222,7 +223,7 @@ def test_distances_are_from_what_a_judge_is_to_be_and_means_over_runs():
     runs = pd.DataFrame(
         [*RETRAINED, run("ft", 0, 0, 51.0, gap=2.0), run("ft", 0, 0, 44.0, gap=4.0), run("ft", 1, 0, 44.0)]
     )
-    found = distances(runs).droplevel(["experiment", "forget", "access", "method", "original"])
+    found = distances(runs).droplevel(["experiment", "forget", "access", "method", "replicate", "original"])
     assert found.ft_auc.tolist() == [(3 + 4) / 2, 6]  # from 48 and from 50
     assert found.ft_auc_to_50.tolist() == [(1 + 6) / 2, 6]
     assert found.average_gap_ft_auc[0] == 3
@@ -294,3 +295,16 @@ def test_a_filled_dot_is_told_from_the_lowest():
     assert [label.get_text() for label in axis.get_yticklabels()] == ["FT", "RL", "AMUN"]
     assert [dots[k].get_xdata()[0] for k in range(3)] == pytest.approx([20, 0, 0.0375])
     assert [dots[k].get_markerfacecolor() == "white" for k in range(3)] == [False, True, True]
+
+
+def test_replicates_are_compared_each_with_its_own_retrained_models():
+    both = pd.concat([toy(ft=BASE, rl=BASE + 1), toy(ft=BASE, rl=BASE + 3).assign(replicate=1)])
+    both.loc[(both.method == "retrained") & (both.replicate == 1), "ft_auc"] += 10
+    found = distances(both)
+    of_ft = found.ft_auc.xs("ft", level="method")
+    change = of_ft.xs(1, level="replicate") - of_ft.xs(0, level="replicate")
+    assert change.tolist() == [10] * 4
+    row = pairs(found).set_index("judge").loc["average_gap_ft_auc"]
+    expected = ttest_1samp([-1, -3], 0).confidence_interval(0.95)
+    assert (row.difference, row.over, row.cells) == (-2, "replicate", 8)
+    assert (row.low, row.high) == (pytest.approx(expected.low), pytest.approx(expected.high))

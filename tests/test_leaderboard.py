@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau, ttest_1samp
 
+from amun_steps.judging.comparison import CLUSTERS
 from amun_steps.views.comparison import pairs
 from amun_steps.views.judges import JUDGES, SETTING
 from amun_steps.views.leaderboard import agreement, boards, disagreements, draw, leaderboard, markdown, table
@@ -21,9 +22,9 @@ def cells(values: dict[str, object], experiment="toy", forget="random10", access
     for method, of in values.items():
         for (s, o), value in np.ndenumerate(np.asarray(of, dtype=float)):
             numbers = {name: value if judge in (None, name) else 1.0 for name in NAMES}
-            rows.append({"experiment": experiment, "forget": forget, "access": access, "method": method, "set": s}
-                        | {"original": o} | numbers)  # fmt: skip
-    return pd.DataFrame(rows).set_index([*SETTING, "method", "set", "original"])
+            keys = {"experiment": experiment, "forget": forget, "access": access, "method": method}
+            rows.append(keys | {"replicate": 0, "set": s, "original": o} | numbers)
+    return pd.DataFrame(rows).set_index([*SETTING, "method", *CLUSTERS])
 
 
 ONE = {"ft": [[1.0], [2.0], [5.0]], "rl": [[2.0], [1.0], [4.0]], "ga": [[9.0], [9.0], [3.0]]}
@@ -139,7 +140,7 @@ def test_the_step_writes_the_same_bytes_each_time_also_of_nothing(tmp_path):
     keys += ["average_gap_ft_auc", "average_gap_mis"]
     rows = [
         {"experiment": "toy", "method": m, "access": "" if m == "retrained" else "with_remain", "forget": "x"}
-        | {"set": s, "original": o} | {key: float(n + s * o) for key in keys}
+        | {"replicate": 0, "set": s, "original": o} | {key: float(n + s * o) for key in keys}
         for n, m in enumerate(("retrained", "ft", "rl")) for s, o in itertools.product(range(2), range(2))
     ]  # fmt: skip
     pd.DataFrame(rows).to_csv(tmp_path / "runs.csv", index=False)

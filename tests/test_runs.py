@@ -45,6 +45,18 @@ def test_a_gap_is_the_distance_from_the_mean_of_the_models_retrained_without_the
     ]
 
 
+def test_a_replicate_has_retrained_models_of_its_own(tmp_path, retrained):
+    again = write(tmp_path / "again.csv", "toy,retrained,,random10,0,,0,{},80,90,80,60,20,False,1,00000000000c")
+    ft = write(tmp_path / "ft.csv", "toy,ft,with_remain,random10,0,0,0,{},90,90,80,60,20,False,4,00000000000b")
+    found = collect([retrained, ft, again, ft], [0, 0, 1, 1])
+    assert found.replicate.tolist() == [0] * 4 + [1] * 2
+    assert found.average_gap_ft_auc[found.method == "ft"].tolist() == [(1 + 9 + 10 + 10) / 4, 10 / 4]
+    runs(runs=[retrained, ft, again, ft], replicates=[0, 0, 1, 1], output=tmp_path / "all.csv")
+    assert collect([tmp_path / "all.csv"]).replicate.tolist() == found.replicate.tolist()
+    with pytest.raises(ValueError, match=r"toy: no retrained model for forget set 1 of random10.*sets: 0$"):
+        collect([again, write(tmp_path / "b.csv", "toy,ft,with_remain,random10,1,0,0,{},9,9,8,6,2,False,4,b")], [1, 1])
+
+
 def test_retrained_models_have_no_gap(retrained):
     assert collect([retrained]).filter(like="average_gap").isna().all(axis=None)
 
@@ -83,7 +95,7 @@ def test_no_run_has_a_gap_where_all_retrained_models_diverged(tmp_path):
 def test_an_address_of_digits_stays_what_it_is(tmp_path, retrained, text):
     path = write(tmp_path / "ft.csv", f"toy,ft,with_remain,random10,0,0,0,{{}},95,97,91,53,9,False,4,{text}")
     runs(runs=[path, retrained], output=tmp_path / "all.csv")
-    assert (tmp_path / "all.csv").read_text().splitlines()[1].split(",")[-3] == text
+    assert (tmp_path / "all.csv").read_text().splitlines()[1].split(",")[-4] == text
 
 
 @pytest.mark.parametrize("name", ["NA", "nan", "null", "1"])
@@ -118,7 +130,7 @@ def test_the_step_writes_the_same_bytes_each_time_and_reads_what_it_wrote(tmp_pa
     assert once.read_bytes() == again.read_bytes()
     assert b"\r" not in once.read_bytes()
     assert once.read_text().splitlines()[1] == (
-        "toy,retrained,,random10,0,,0,{},90,100,89,49,10,False,1,00000000000a,,"
+        "toy,retrained,,random10,0,,0,{},90,100,89,49,10,False,1,00000000000a,0,,"
     )
     runs(runs=[once], output=twice)
     assert twice.read_bytes() == once.read_bytes()

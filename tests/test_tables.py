@@ -107,6 +107,7 @@ def run(method, forget, values=None, which=0, access="with_remain", experiment="
     metrics = dict(zip(names, values or [math.nan] * len(names), strict=True))
     access = "" if method == "retrained" else access
     keys = {"experiment": experiment, "method": method, "access": access, "forget": forget, "set": which}
+    keys["replicate"] = 0
     keys["original"] = None if method == "retrained" else original
     return keys | metrics | {"rmia_ties": 3.0, "diverged": values is None}
 

@@ -15,8 +15,8 @@ from scipy.stats import t
 LEVEL = 0.95
 """How often an interval is to have the truth."""
 
-NESTED = ("set", "original")
-"""What runs have in common inside a replicate."""
+CLUSTERS = ("replicate", "set", "original")
+"""What runs have in common, the outermost first."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Difference:
 def difference(cells: pd.Series) -> Difference:
     """The mean of a difference, or of anything else, that was measured once in each cell, with its 95% interval.
 
-    cells: a number for each cell, by levels of the index among `replicate`, `set` and `original`; NaN where there is
+    cells: a number for each cell, by levels of the index among CLUSTERS; NaN where there is
     none. Each level with several members is a random effect. Its part of the variance of the mean is that of the sums
     of its clusters (Cameron, Gelbach & Miller, 2011), G/(G-1) sum of (sum of a cluster's residuals)^2 / n^2 for G
     clusters and n cells; in a whole table of cells that is the level's mean square of the analysis of variance over n.
@@ -52,7 +52,7 @@ def difference(cells: pd.Series) -> Difference:
     inside them and adds nothing.
     """
     cells = cells.dropna()
-    levels = [name for name in ("replicate", *NESTED) if name in cells.index.names]
+    levels = [name for name in CLUSTERS if name in cells.index.names]
     several = [name for name in levels if cells.index.get_level_values(name).nunique() > 1]
     over = tuple(several[:1] if several[:1] == ["replicate"] else several)
     mean = float(cells.mean()) if len(cells) else math.nan

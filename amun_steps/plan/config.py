@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from amun_steps.datasets import Sizes, share_of
-from amun_steps.plan import given
+from amun_steps.plan import given, replicates
 from amun_steps.plan.forget import check_family, family_of
 from amun_steps.plan.messages import ConfigError, known, names, shown
 from amun_steps.plan.schema import check_schema
@@ -19,7 +19,6 @@ ACCESS = ("with_remain", "without_remain")
 
 ROLES = ("originals", "references", "retrained")
 """What is trained from scratch, each kind by a recipe of its own."""
-
 
 Known = Mapping[str, Sizes | None]
 """The sizes of each data set of a config; None where they are not known before its files are read."""
@@ -52,6 +51,7 @@ def check(config: Mapping[str, Any]) -> None:
         _check_figure(name, config, sizes)
     for name in config["tables"]:
         _check_table(name, config)
+    replicates.check(config)
 
 
 def _use_plugins(config: Mapping[str, Any]) -> None:

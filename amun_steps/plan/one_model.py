@@ -80,7 +80,7 @@ class Asked:
             raise ConfigError("training: found no recipe, expected one, also where all models are files")
         wanted["retrained"] = {"count": 1, "training": [*recipes, *config["training"]][0]}
         return {
-            **config,
+            **{key: value for key, value in config.items() if key != "replicates"},
             "experiments": {self.experiment: wanted},
             "datasets": {name: of for name, of in config["datasets"].items() if name == base["dataset"]},
             "forget": {FAMILY: {"indices": self.forget.as_posix()}},

@@ -77,13 +77,14 @@ class Stage:
 @dataclass(frozen=True)
 class Scored:
     """The scores of a method's models in an experiment: a row of its tables. `access` is empty for models that are not
-    unlearned."""
+    unlearned. replicate: which one of the experiment it is in, from 0."""
 
     experiment: str
     method: str
     access: str
     forget: str
     scores: Stage
+    replicate: int = 0
 
 
 def stage(describe: Callable[..., Stage]) -> Callable[..., Stage]:

@@ -57,19 +57,21 @@ class View:
 
 
 def runs(plan: Plan, experiment: str) -> View:
-    """All runs of an experiment."""
-    return _of_scores(plan, "runs", experiment, {}, [s.scores for s in plan.scored if s.experiment == experiment])
+    """All runs of an experiment, of all its replicates."""
+    scored = [s for s in plan.scored if s.experiment == experiment]
+    numbers = {"replicates": [s.replicate for s in scored]} if "replicates" in plan.config else {}
+    return _of_scores(plan, "runs", experiment, numbers, [s.scores for s in scored])
 
 
 def table(plan: Plan, name: str) -> View:
-    """A table of the config: its rows are those methods that can do with the access."""
+    """A table of the config, of the first replicate: its rows are those methods that can do with the access."""
     wanted = plan.config["tables"][name]
     experiment, of = plan.config["experiments"][wanted["experiment"]], plan.experiments[wanted["experiment"]].families
     in_columns = wanted.get("access_in") == "columns"
     shown = [
         s
         for s in plan.scored
-        if s.experiment == wanted["experiment"]
+        if (s.experiment, s.replicate) == (wanted["experiment"], 0)
         and s.forget in wanted["forget"]
         and (s.method == "retrained" or (s.method in wanted["methods"] and s.access in wanted["access"]))
     ]

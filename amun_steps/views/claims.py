@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from amun_steps.judging.comparison import NESTED, Difference, difference
+from amun_steps.judging.comparison import CLUSTERS, Difference, difference
 from amun_steps.store.step import Output, main, step
 from amun_steps.views.runs import read_runs
 from amun_steps.views.tables import ACCESS
@@ -91,14 +91,16 @@ def of_runs(runs: pd.DataFrame) -> Iterator[dict]:
     for forget, rows in runs[runs.method == "retrained"].groupby("forget", sort=False):
         text, where = "An attack on retrained models guesses: FT AUC is 50", f"{rows.experiment.iloc[0]}, {forget}"
         rule = "the mean over models is within 5 points of 50"
-        yield claim("5.2", text, where, difference(_cells(rows, "ft_auc", "set")), rule, "%", above=45, below=55)
+        yield claim(
+            "5.2", text, where, difference(_cells(rows, "ft_auc", "replicate", "set")), rule, "%", above=45, below=55
+        )
 
 
 def _less(
     rows: pd.DataFrame, column: str, named: str, name: str, other: str, source: str, text: str, where: str
 ) -> dict:
     """The claim that a column is lower for the method `name` than for `other`, paired by set and original."""
-    one, another = (_cells(rows[rows.method == method], column, *NESTED) for method in (name, other))
+    one, another = (_cells(rows[rows.method == method], column, *CLUSTERS) for method in (name, other))
     rule = f"{named} of {name} - that of {other} < 0"
     return claim(source, text, where, difference(one - another), rule, "points", below=0)
 
@@ -109,7 +111,7 @@ def of_clipped(clipped: pd.DataFrame, plain: pd.DataFrame) -> Iterator[dict]:
         both = [runs[(runs.method == "retrained") & (runs.forget == forget)] for runs in (clipped, plain)]
         if any(rows.empty for rows in both):
             continue
-        one, another = (_cells(rows, "fr_auc", "set") for rows in both)
+        one, another = (_cells(rows, "fr_auc", "replicate", "set") for rows in both)
         text, rule = "FR AUC of clipped retrained models is lower", "that of clipped - that of other models < 0"
         where = f"{clipped.experiment.iloc[0]}, {forget}"
         yield claim("6.2.2", text, where, difference(one - another), rule, "points", below=0)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from amun_steps.judging.comparison import NESTED
+from amun_steps.judging.comparison import CLUSTERS
 
 SETTING = ["experiment", "forget", "access"]
 """Methods are compared in the same experiment, of the same sizes of forget sets, with the same access."""
@@ -39,15 +39,15 @@ JUDGES = (
 def distances(runs: pd.DataFrame) -> pd.DataFrame:
     """The distance of each method by each judge (columns) in each cell, the mean over its runs.
 
-    runs: the views of runs (see `amun_steps.views.runs`), of any experiments. Rows are indexed by SETTING, method, set
-    and original, in the order of the runs; NaN where all runs of a cell diverged, or all retrained models of its set.
+    runs: the views of runs (see `amun_steps.views.runs`), of any experiments. Rows are indexed by SETTING, method and
+    CLUSTERS, in the order of the runs; NaN where all runs of a cell diverged, or all retrained models of its set.
     """
     retrained = runs[runs.method == "retrained"]
     unlearned = runs[runs.access != ""]
-    keys = ["experiment", "forget", "set"]
+    keys = ["experiment", "forget", "replicate", "set"]
     columns = sorted({judge.column for judge in JUDGES if judge.ideal is None})
     standard = unlearned[keys].join(retrained.groupby(keys)[columns].mean(), on=keys)
-    found = unlearned[[*SETTING, "method", *NESTED]].assign(
+    found = unlearned[[*SETTING, "method", *CLUSTERS]].assign(
         **{
             judge.name: (
                 unlearned[judge.column] - (standard[judge.column] if judge.ideal is None else judge.ideal)
@@ -55,4 +55,4 @@ def distances(runs: pd.DataFrame) -> pd.DataFrame:
             for judge in JUDGES
         }
     )
-    return found.groupby([*SETTING, "method", *NESTED], sort=False).mean()
+    return found.groupby([*SETTING, "method", *CLUSTERS], sort=False).mean()

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from amun_steps.judging.comparison import LEVEL, NESTED, Difference, difference, holm, like_the_lowest
+from amun_steps.judging.comparison import CLUSTERS, LEVEL, Difference, difference, holm, like_the_lowest
 from amun_steps.store.step import Output, main, step
 from amun_steps.views.judges import JUDGES, SETTING, distances
 from amun_steps.views.look import LOOK, WIDTH, name_of, save, style_of, typeset
@@ -26,7 +26,7 @@ ALL = "all"
 class Board:
     """A leaderboard: methods with the same access in one experiment, or those that several experiments have in common.
 
-    ranks: the rank of each method (rows: method, set and original; from 1, the lowest distance) by each judge
+    ranks: the rank of each method (rows: method and CLUSTERS; from 1, the lowest distance) by each judge
     (columns), its mean over families of forget sets, of all its experiments. methods: by mean rank, lowest first, with
     it and its interval. groups: from the first to the last place of methods that are not told from each other.
     """
@@ -73,9 +73,9 @@ def boards(cells: pd.DataFrame) -> Iterator[Board]:
 
 
 def _board(experiment: str, access: str, cells: pd.DataFrame) -> Board:
-    ranked = cells.groupby([*SETTING, *NESTED]).rank(na_option="bottom")
-    ranks = ranked.groupby(["method", *NESTED], sort=False).mean()
-    settings = ranked.iloc[:, 0].groupby(["method", *NESTED], sort=False).size()
+    ranked = cells.groupby([*SETTING, *CLUSTERS]).rank(na_option="bottom")
+    ranks = ranked.groupby(["method", *CLUSTERS], sort=False).mean()
+    settings = ranked.iloc[:, 0].groupby(["method", *CLUSTERS], sort=False).size()
     ranks = ranks[settings == settings.max()]  # cells that all families have
     overall = _overall(ranks)
     means = {name: difference(values) for name, values in overall.items()}

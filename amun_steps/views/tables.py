@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from amun_steps.judging.comparison import NESTED, like_the_lowest
+from amun_steps.judging.comparison import CLUSTERS, like_the_lowest
 from amun_steps.store.step import Output, main, step
 from amun_steps.views.runs import collect
 
@@ -129,7 +129,7 @@ def summarise(runs: pd.DataFrame, layout: Layout) -> pd.DataFrame:
             line[f"{group.name}_diverged"] = int(chosen.diverged.sum())
             line[f"{group.name}_rmia_ties"] = chosen.rmia_ties.max()
             if "average_gap" in layout.metrics and row.method != "retrained":
-                gaps[group.name][number] = chosen.groupby(list(NESTED))[f"average_gap_{layout.mia}"].mean()
+                gaps[group.name][number] = chosen.groupby(list(CLUSTERS))[f"average_gap_{layout.mia}"].mean()
         lines.append(line)
     marks = {f"{name}_like_the_lowest": pd.Series(like_the_lowest(of)) for name, of in gaps.items() if of}
     return pd.DataFrame(lines).assign(**marks)
