@@ -704,6 +704,20 @@ MUTANTS = [
         ("train(points[kept], labels[kept])", "train(points, labels)", "theta_u never saw the sample"),
     ),
     *_of(
+        "amun_steps/plan/gpus.py",
+        "test_gpus.py",
+        ("models * o.flops / peak", "o.flops / peak", "each model of a stack computes"),
+        ("o.bytes / gpu.bandwidth, LAUNCH)", "o.bytes / gpu.bandwidth)", "a kernel has to be started"),
+        ('steps * _kernels("attack"', '_kernels("attack"', "TRADES has inner steps"),
+        (' else 1.0) / batch', ' else 1.0)', "bytes of an image"),
+    ),
+    *_of(
+        "amun_steps/plan/cost.py",
+        "test_gpus.py",
+        ("least / share", "least * share", "a GPU reaches a share of what it can do"),
+        ("if gpu.device in cost.source]\n        if there", "]\n        if there", "receipts of this GPU alone"),
+    ),
+    *_of(
         "amun_steps/plan/tuning.py",
         "test_experiment.py",
         ('schedule | wanted.get("grid", {})', "schedule", "a method's own hyperparameters are tuned"),

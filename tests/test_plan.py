@@ -98,7 +98,16 @@ def test_what_is_done_is_not_to_do(jobs, fresh, whole, tmp_path, monkeypatch, pr
     assert costs[other] == plan.Cost(7.0, 20, "receipts, a GPU")
     text = plan.report(now, costs)
     assert "To do: 0.00 GPU-hours; receipts, a GPU" in text
-    assert plan.BLIND in text
+    assert "GPU-hours; calibration" in text
+    counted = plan.costs_of(now, whole, plan.known_gpu("h100"))
+    (trained,) = of(now, "originals")
+    assert counted[trained].source == "counted, H100 at 40% of what it can do"
+    assert 0 < counted[trained].seconds < 1
+    assert "H100" in counted[other].source  # the receipts are of another device
+    priced_text = plan.report(now, counted, price=2.0)
+    assert "GPU-hours; counted, H100 at 40% of what it can do" in priced_text
+    assert "Moved to and from a GPU's memory: " in priced_text
+    assert "Price: 0.0" in priced_text
     (row,) = [line.split() for line in text.splitlines() if " references " in line]
     assert row[2:10] == ["2", "1", "1", "GPU", "7.0", "s", "7.0", "s"]
 
