@@ -118,7 +118,8 @@ def method_needs(method: str) -> tuple[str, ...]:
 
 def is_one_shot(method: str) -> bool:
     """Whether a module of `amun_steps.methods` says, by `ONE_SHOT = True`, that it passes over nothing."""
-    return any(ast.unparse(node) == "ONE_SHOT = True" for node in _syntax(module_file(f"amun_steps.methods.{method}")))
+    syntax = _syntax(module_file(f"amun_steps.methods.{method}"))
+    return any(ast.unparse(node) == "ONE_SHOT = True" for node in syntax if isinstance(node, ast.Assign))
 
 
 @dataclass(frozen=True)

@@ -87,15 +87,16 @@ def module_file(name: str) -> Path | None:
 
 
 def _syntax_of(name: str) -> tuple[str, tuple[str, ...]]:
-    path = module_file(name)
-    if path is None:
-        raise ModuleNotFoundError(f"no module {name} in {PLUGINS.folder or PACKAGE}", name=name)
-    return _syntax(name, path)
+    return _syntax(name, PACKAGE, PLUGINS.folder)
 
 
 @functools.cache
-def _syntax(name: str, path: Path) -> tuple[str, tuple[str, ...]]:
-    """The SHA-256 of a module's syntax, and the modules of this package and of its plug-ins that it imports."""
+def _syntax(name: str, package: Path, plugins: Path | None) -> tuple[str, tuple[str, ...]]:
+    """The SHA-256 of a module's syntax, and the modules of this package and of its plug-ins that it imports: looked for
+    and read once in a process, since a plan asks for them thousands of times."""
+    path = module_file(name)
+    if path is None:
+        raise ModuleNotFoundError(f"no module {name} in {plugins or package}", name=name)
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     imports: set[str] = set()
     for node in ast.walk(tree):
