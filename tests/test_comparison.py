@@ -291,7 +291,7 @@ def test_the_step_writes_the_same_bytes_each_time_also_of_nothing(tmp_path):
 def test_a_filled_dot_is_told_from_the_lowest():
     runs = toy(ft=BASE + 20, rl=BASE, amun=NEAR + BASE)
     (axis,) = draw(distances(runs)).axes
-    dots = {round(line.get_ydata()[0]): line for line in axis.lines if line.get_marker() == "o"}
+    dots = {round(line.get_ydata()[0]): line for line in axis.lines if line.get_marker() != "None"}
     assert [label.get_text() for label in axis.get_yticklabels()] == ["FT", "RL", "AMUN"]
     assert [dots[k].get_xdata()[0] for k in range(3)] == pytest.approx([20, 0, 0.0375])
     assert [dots[k].get_markerfacecolor() == "white" for k in range(3)] == [False, True, True]

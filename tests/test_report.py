@@ -3,10 +3,14 @@
 import base64
 import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.image import imsave
 from running import snakemake
 
 from amun_steps.steps.choose import edges
@@ -37,7 +41,7 @@ def page(tmp_path) -> str:
         "| AMUN | **0.50** ± 0.10 |\n| FT | <u>0.60</u>† |\n"
     )
     figure = tmp_path / "fig1.png"
-    figure.write_bytes(b"\x89PNG...")
+    imsave(figure, np.zeros((10, 400)), format="png")  # two inches wide
     claims = tmp_path / "claims.csv"
     pd.DataFrame({"claim": ["a", "b", "c"], "measured": [1.0, 2.0, 3.0], "held": ["held", "failed", None]}).to_csv(
         claims
@@ -52,7 +56,9 @@ def page(tmp_path) -> str:
         "\n- one & two\n"
     )
     inputs = {"tables": [table], "figures": [figure], "captions": ["It shows x < y."], "claims": claims, "runs": [runs]}
-    inputs |= {"compared": [compared], "pictures": [figure]}
+    overview = tmp_path / "overview.md"
+    overview.write_text("Over all judges, with D_R AMUN & more.\n")
+    inputs |= {"compared": [compared], "pictures": [figure], "overview": overview, "opening": [figure, figure]}
     report(
         **inputs,
         trained=[],
@@ -68,7 +74,7 @@ def test_the_page_is_whole_and_loads_nothing(page):
     tags.feed(page)
     assert not tags.open
     sources = [a["src"] for tag, a in tags.seen if tag == "img"]
-    assert base64.b64decode(sources[0].split(",")[1]) == b"\x89PNG..."
+    assert base64.b64decode(sources[0].split(",")[1]).startswith(b"\x89PNG")
     assert not re.search(r"(src|href)=\"(http|//)", page)
     anchors = {a["href"][1:] for tag, a in tags.seen if tag == "a"}
     assert anchors == {a["id"] for tag, a in tags.seen if tag == "h2"}
@@ -77,9 +83,57 @@ def test_the_page_is_whole_and_loads_nothing(page):
 def test_cells_keep_their_marks_and_text_is_escaped(page):
     assert "<td><b>0.50</b> ± 0.10</td>" in page
     assert "<td><u>0.60</u>†</td>" in page
-    assert "A caption with D_R &amp; &lt;more&gt;." in page
+    assert "A caption with D<sub>R</sub> &amp; &lt;more&gt;." in page
     assert "Figure 1. It shows x &lt; y." in page
     assert "name: &lt;not a tag&gt;" in page
+
+
+def test_the_page_opens_with_what_came_out_and_its_pictures(page):
+    opening = page[page.index("<h2") : page.index('<h2 id="leaderboard">')]
+    assert opening.startswith('<h2 id="overview">')
+    assert "Over all judges, with D<sub>R</sub> AMUN &amp; more." in opening
+    assert opening.count("<img") == 2
+
+
+def test_figures_stand_at_one_scale_whatever_their_size(page, tmp_path):
+    assert set(re.findall(r'<img [^>]*style="width: (\d+)px"', page)) == {"260"}  # all are two inches wide
+    assert page.count("<img") == page.count('style="width: 260px"')
+
+
+def test_a_click_on_a_title_sorts_a_table(page, tmp_path):
+    """By the page's own script, in a browser's place: a document of one table, as far as the script looks at it."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no Node.js here to run the page's script")
+    script = page[page.index("<script>") + 8 : page.index("</script>")]
+    (tmp_path / "sort.js").write_text(DOCUMENT.replace("SCRIPT", script))
+    done = subprocess.run([node, tmp_path / "sort.js"], text=True, capture_output=True, check=True)
+    assert json.loads(done.stdout) == [
+        ["FT", "AMUN", "GA", "RL"],  # 0.60, 0.9, 10, diverged
+        ["RL", "GA", "AMUN", "FT"],
+        ["AMUN", "FT", "GA", "RL"],  # by name
+    ]
+
+
+DOCUMENT = """
+let listener
+const rows = [["RL", "diverged"], ["GA", "10.00 ± 2"], ["AMUN", "0.9"], ["FT", "0.60"]]
+  .map(cells => ({cells: cells.map(text => ({textContent: text}))}))
+const body = {rows, append: (...sorted) => { body.rows = sorted }}
+const table = {tBodies: [body]}
+const titles = [0, 1].map(cellIndex => ({cellIndex, dataset: {}}))
+for (const title of titles) {
+  title.parentNode = {cells: titles}
+  title.closest = what => what === "table" ? table : title
+}
+const document = {addEventListener: (kind, f) => { listener = f }}
+SCRIPT
+const found = [1, 1, 0].map(k => {
+  listener({target: titles[k]})
+  return body.rows.map(row => row.cells[0].textContent)
+})
+console.log(JSON.stringify(found))
+"""
 
 
 def test_the_leaderboard_is_a_section_with_its_picture_tables_and_lists(page):

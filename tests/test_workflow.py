@@ -34,6 +34,7 @@ ALL = {
     "claims": 1,
     "comparison": 1,
     "leaderboard": 1,
+    "overview": 1,
     "all": 1,
 }
 
@@ -63,6 +64,7 @@ def test_the_results_are_complete(finished):
     assert pairs.difference["average_gap_ft_auc"] == pytest.approx(
         gaps["ft", "with_remain"] - gaps["amun_salun", "with_remain"], abs=2e-6
     )
+    assert (finished / "results" / "overview.md").read_text().startswith("Over all judges, with D_R ")
     files = [p for p in (finished / "results" / "store").rglob("*") if p.is_file() and not p.name.startswith(".")]
     artifacts = [p for p in files if p.suffix != ".json"]
     assert len(artifacts) > 20
@@ -114,7 +116,8 @@ def test_one_method_s_loss_runs_that_method_its_scores_and_the_views(copy):
     edit(copy / "amun_steps" / "methods" / "ft.py", "[request.remain]", "[request.remain, request.remain]")
     assert planned(copy) == {
         "tune": 2, "choose": 1, "unlearn": 1, "score": 1, "continuous": 1,
-        "runs_digits": 1, "table_table1": 1, "figure_fig2": 1, "claims": 1, "comparison": 1, "leaderboard": 1, "all": 1,
+        "runs_digits": 1, "table_table1": 1, "figure_fig2": 1, "claims": 1,
+        "comparison": 1, "leaderboard": 1, "overview": 1, "all": 1,
     }  # fmt: skip
 
 
@@ -128,7 +131,7 @@ def test_a_file_that_is_missing_is_made_for_what_needs_it_and_nothing_else_runs_
     assert planned(copy) == {
         "dataset": 1, "adversarial": 2, "tune": 4, "choose": 2, "unlearn": 2, "score": 2, "continuous": 4,
         "runs_digits": 1, "table_table1": 1, "figure_fig2": 1, "figure_fig4": 1, "figure_fig5": 1,
-        "claims": 1, "comparison": 1, "leaderboard": 1, "all": 1,
+        "claims": 1, "comparison": 1, "leaderboard": 1, "overview": 1, "all": 1,
     }  # fmt: skip
     model = next(store.rglob("set0.safetensors"))
     model.unlink()
@@ -139,7 +142,7 @@ def test_a_method_s_code_runs_the_methods_that_are_built_on_it(copy):
     edit(copy / "amun_steps" / "methods" / "amun.py", "if include_forget:", "if not include_forget:")
     assert planned(copy) == {
         "tune": 4, "choose": 2, "unlearn": 2, "score": 2, "continuous": 4, "runs_digits": 1, "table_table1": 1,
-        "figure_fig2": 1, "figure_fig5": 1, "claims": 1, "comparison": 1, "leaderboard": 1, "all": 1,
+        "figure_fig2": 1, "figure_fig5": 1, "claims": 1, "comparison": 1, "leaderboard": 1, "overview": 1, "all": 1,
     }  # fmt: skip
 
 
@@ -148,7 +151,7 @@ def test_the_attack_runs_what_builds_on_the_adversarial_sets(copy):
     assert planned(copy) == {
         "adversarial": 2, "tune": 4, "choose": 2, "unlearn": 2, "score": 2, "continuous": 4, "finetuned": 1,
         "runs_digits": 1, "table_table1": 1, "figure_fig1": 1, "figure_fig2": 1, "figure_fig4": 1, "figure_fig5": 1,
-        "claims": 1, "comparison": 1, "leaderboard": 1, "all": 1,
+        "claims": 1, "comparison": 1, "leaderboard": 1, "overview": 1, "all": 1,
     }  # fmt: skip
 
 

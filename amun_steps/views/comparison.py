@@ -1,18 +1,17 @@
 """Step: the difference of each pair of methods by each judge, with its interval; as CSV, as a table and as a figure."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import matplotlib
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from amun_steps.judging.comparison import LEVEL, difference, holm, like_the_lowest
 from amun_steps.store.step import Output, main, step
+from amun_steps.views.dots import Dot, dots
 from amun_steps.views.judges import JUDGES, SETTING, distances
-from amun_steps.views.look import LOOK, WIDTH, name_of, save, style_of, typeset
+from amun_steps.views.look import save
 from amun_steps.views.runs import read_runs
 from amun_steps.views.tables import ACCESS, ALIKE, METHODS, aligned
 
@@ -86,46 +85,14 @@ def _column(methods: Mapping[str, pd.DataFrame], judge: str) -> dict[str, str]:
 
 def draw(cells: pd.DataFrame) -> Figure:
     """For each setting, how far each method is above the one with the lowest first of JUDGES, with the 95% interval; a
-    filled dot is told from it, a hollow one is not. Rows of panels are experiments."""
-    matplotlib.use("Agg")
-    by_experiment: dict[str, list[tuple[str, dict[str, pd.Series]]]] = {}
-    for (experiment, forget, access), methods in settings(cells):
+    filled dot is told from it, a hollow one is not."""
+    found = {}
+    for setting, methods in settings(cells):
         gaps = {name: of[JUDGES[0].name] for name, of in methods.items()}
-        by_experiment.setdefault(experiment, []).append((f"{forget}, {typeset(ACCESS[access])}", gaps))
-    rows, columns = max(1, len(by_experiment)), max([1, *map(len, by_experiment.values())])
-    heights = [max(len(gaps) for _, gaps in panels) + 4 for panels in by_experiment.values()] or [1]
-    with matplotlib.rc_context(LOOK):
-        drawn = Figure(figsize=(3 * WIDTH, 0.16 * sum(heights)), layout="constrained")
-        axes = drawn.subplots(rows, columns, squeeze=False, sharex=True, height_ratios=heights)
-        for axis in axes.flat:
-            axis.set_axis_off()
-        for line, (experiment, panels) in zip(axes, by_experiment.items(), strict=False):
-            names = list(dict.fromkeys(name for _, gaps in panels for name in gaps))
-            for axis, (title, gaps) in zip(line, panels, strict=False):
-                axis.set_axis_on()
-                _panel(axis, names, gaps)
-                axis.set_title(title)
-            line[0].set_yticklabels([name_of(name) for name in names])
-            line[0].set_ylabel(experiment)
-        if by_experiment:
-            drawn.supxlabel(f"{JUDGES[0].title}: difference from the lowest (points)", fontsize=8)
-        drawn.get_layout_engine().execute(drawn)  # while LOOK holds
-    return drawn
-
-
-def _panel(axis: Axes, names: Sequence[str], gaps: Mapping[str, pd.Series]) -> None:
-    alike = like_the_lowest(gaps)
-    lowest = min(alike, key=lambda name: gaps[name].mean(), default="")
-    axis.axvline(0, color="#999999", linewidth=0.8)
-    for place, name in enumerate(names):
-        if name in alike:
-            above, colour = difference(gaps[name] - gaps[lowest]), style_of(name)[0]
-            axis.plot([above.low, above.high], [place, place], color=colour)
-            axis.plot(above.mean, place, "o", color=colour, markerfacecolor="white" if alike[name] else colour)
-    axis.set(ylim=(len(names) - 0.5, -0.5), yticks=range(len(names)), yticklabels=[])
-    axis.set_xscale("symlog", linthresh=1)
-    axis.xaxis.set_major_formatter("{x:g}")
-    axis.tick_params(labelbottom=True)
+        alike = like_the_lowest(gaps)
+        lowest = min(alike, key=lambda name: gaps[name].mean(), default="")
+        found[setting] = {name: Dot(difference(gaps[name] - gaps[lowest]), not alike[name]) for name in alike}
+    return dots(found, f"{JUDGES[0].title}: difference from the lowest (points)")
 
 
 @step

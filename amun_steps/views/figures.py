@@ -1,6 +1,5 @@
 """Step: a figure of the paper, as PDF and PNG, with the plotted numbers as CSV."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from amun_steps.steps.forget import load_forget
 from amun_steps.store.arrays import hdf5
 from amun_steps.store.step import Output, main, step
 from amun_steps.training.data import load_labels
-from amun_steps.views.look import GRID_STYLES, HEIGHT, LOOK, STYLES, WIDTH, name_of, save, style_of
+from amun_steps.views.look import GRID_STYLES, HEIGHT, LOOK, STYLES, WIDTH, legend, name_of, save, style_of
 
 
 @dataclass(frozen=True)
@@ -229,12 +228,7 @@ def draw(panels: Sequence[Panel], inputs: Sequence[Path]) -> tuple[Figure, pd.Da
             rows = PANELS[panel.kind](axis, panel, [[inputs[n] for n in files] for files in panel.files])
             axis.set_title(panel.title)
             found.append(rows.assign(panel=number + 1, title=panel.title))
-        labels = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-        if labels:
-            inches = sum(0.45 + 0.053 * len(label) for label in labels)  # of a line and its label, in LOOK's size
-            rows = math.ceil(inches / drawn.get_figwidth())
-            columns = min(math.ceil(len(labels) / rows), 3 * len(panels))
-            drawn.legend(labels.values(), labels.keys(), loc="outside lower center", ncols=columns)
+        legend(drawn)
         drawn.get_layout_engine().execute(drawn)  # while LOOK holds
     return drawn, pd.concat(found)
 

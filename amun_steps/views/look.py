@@ -1,5 +1,6 @@
 """How figures look: the colour, line and name of each method and set."""
 
+import math
 import re
 from pathlib import Path
 
@@ -92,6 +93,16 @@ def name_of(name: str) -> str:
 def typeset(text: str) -> str:
     """Plain text with its sets as formulas: D_R, D_F and D_A with a subscript."""
     return re.sub(r"\bD_[RFA]\b", r"$\g<0>$", text)
+
+
+def legend(drawn: Figure) -> None:
+    """One legend below all panels, with each label once, in as few rows as the width allows; none without labels."""
+    labels = {label: line for axis in drawn.axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    if labels:
+        inches = sum(0.45 + 0.053 * len(label) for label in labels)  # of a line and its label, in LOOK's size
+        rows = math.ceil(inches / drawn.get_figwidth())
+        columns = min(math.ceil(len(labels) / rows), 3 * len(drawn.axes))
+        drawn.legend(labels.values(), labels.keys(), loc="outside lower center", ncols=columns)
 
 
 def save(drawn: Figure, pdf: Path, png: Path) -> None:

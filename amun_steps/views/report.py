@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import json
+import re
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from amun_steps.store.commands import artifacts
 from amun_steps.store.receipts import read_receipt
 from amun_steps.store.step import Output, main, step
 from amun_steps.views.figures import Panel, draw
+from amun_steps.views.look import LOOK
 from amun_steps.views.runs import read_runs
 
 STYLE = """
@@ -26,7 +28,9 @@ body { font: 15px/1.45 system-ui, sans-serif; max-width: 1200px; margin: 2rem au
 h1, h2 { line-height: 1.2 } h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc }
 table { border-collapse: collapse; font-size: 12px; font-variant-numeric: tabular-nums; white-space: nowrap }
 th, td { padding: 2px 9px; text-align: right } th:first-child, td:first-child { text-align: left }
-thead th { border-bottom: 1px solid #222 } tbody tr:nth-child(even) { background: #f4f4f4 }
+thead th { border-bottom: 1px solid #222; cursor: pointer }
+th[data-order=up]::after { content: " ↑" } th[data-order=down]::after { content: " ↓" }
+.said { font-size: 1.1rem } tbody tr:nth-child(even) { background: #f4f4f4 }
 .wide { overflow-x: auto; margin: 0.5rem 0 } .text td { text-align: left; white-space: normal }
 .held { color: #006b4f; font-weight: bold } .failed { color: #b3261e; font-weight: bold }
 .undecided { color: #555 }
@@ -37,6 +41,24 @@ pre { background: #f4f4f4; padding: 0.8rem; overflow-x: auto; font-size: 12px } 
 
 HELD = ("held", "failed", "undecided")
 """What a claim can be, beside what nothing can be said of."""
+
+SORTING = """
+document.addEventListener("click", ({target}) => {
+  const title = target.closest("thead th"); if (!title) return
+  const body = title.closest("table").tBodies[0], column = title.cellIndex, down = title.dataset.order === "up"
+  const number = row => parseFloat(row.cells[column].textContent.replace(",", ""))
+  const compare = (a, b) => isNaN(number(a)) && isNaN(number(b))
+    ? a.cells[column].textContent.localeCompare(b.cells[column].textContent)
+    : isNaN(number(a)) - isNaN(number(b)) || number(a) - number(b)
+  const rows = [...body.rows].sort((a, b) => down ? compare(b, a) : compare(a, b))
+  for (const other of title.parentNode.cells) delete other.dataset.order
+  title.dataset.order = down ? "down" : "up"; body.append(...rows)
+})
+"""
+"""A click on the title of a column sorts the table by it, numbers as numbers; a second one the other way round."""
+
+PIXELS = 130
+"""An inch of a figure on the page."""
 
 ROW = 4
 """Panels beside each other at the page's width."""
@@ -58,6 +80,8 @@ def report(
     figures: list[Path],
     captions: list[str],
     claims: Path,
+    overview: Path,
+    opening: list[Path],
     compared: list[Path],
     pictures: list[Path],
     runs: list[Path],
@@ -68,11 +92,13 @@ def report(
 ) -> None:
     """Put tables (Markdown), figures (PNG), claims and runs (CSV) into one HTML file that needs no other.
 
+    overview: what came out, in sentences (Markdown), and `opening` its pictures (PNG), which the page opens with.
     `captions` are those of the figures; `compared` the leaderboard and the comparison of pairs (Markdown), `pictures`
     theirs (PNG); `trained` the pictures of losses and tuning. `store` is the folder whose receipts say what each stage
     took; it is looked at as it is now.
     """
     sections = [
+        ("Overview", _opening(overview.read_text(encoding="utf-8"), opening)),
         *((path.stem.title(), _compared(path, picture)) for path, picture in zip(compared, pictures, strict=True)),
         ("Tables", "\n".join(_table(path.read_text(encoding="utf-8")) for path in tables)),
         ("Figures", "\n".join(map(_figure, figures, captions))),
@@ -86,9 +112,21 @@ def report(
     body = "\n".join(f'<h2 id="{title.lower()}">{title}</h2>\n{text}' for title, text in sections)
     page = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>AMUN: results</title><style>{STYLE}</style>'
-        f"</head><body><h1>AMUN: machine unlearning with adversarial examples</h1><p>{links}</p>{body}</body></html>\n"
+        f"</head><body><h1>AMUN: machine unlearning with adversarial examples</h1><p>{links}</p>{body}"
+        f"<script>{SORTING}</script></body></html>\n"
     )
     output.write_text(page, encoding="utf-8")
+
+
+def _opening(said: str, pictures: Sequence[Path]) -> str:
+    captions = (
+        "Avg. Gap with FT AUC, with a 95% interval; what is hollow is not distinguishable from the lowest.",
+        "What is given up for what: FT AUC, where 50 is guessing, against test accuracy; the star is retraining.",
+    )
+    return f'<p class="said">{_text(said)}</p>' + "".join(
+        f"<figure>{_image(path, path.stem)}<figcaption>{_text(caption)}</figcaption></figure>"
+        for path, caption in zip(pictures, captions, strict=True)
+    )
 
 
 def _compared(path: Path, picture: Path) -> str:
@@ -99,20 +137,32 @@ def _compared(path: Path, picture: Path) -> str:
         if block.startswith("|"):
             parts.append(_rows(lines))
         elif block.startswith("- "):
-            parts.append("<ul>" + "".join(f"<li>{html.escape(line[2:])}</li>" for line in lines) + "</ul>")
+            parts.append("<ul>" + "".join(f"<li>{_text(line[2:])}</li>" for line in lines) + "</ul>")
         else:
-            parts.append(f"<p>{html.escape(block)}</p>")
+            parts.append(f"<p>{_text(block)}</p>")
     return "\n".join(parts)
 
 
 def _image(path: Path, name: str) -> str:
-    return f'<img alt="{name}" src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">'
+    return _picture(path.read_bytes(), name)
+
+
+def _picture(png: bytes, name: str) -> str:
+    """A figure at the one scale of the page: so many pixels an inch, whatever its size; all have LOOK's resolution."""
+    width = round(int.from_bytes(png[16:20], "big") * PIXELS / LOOK["savefig.dpi"])  # by the header of a PNG file
+    encoded = base64.b64encode(png).decode()
+    return f'<img alt="{html.escape(name)}" style="width: {width}px" src="data:image/png;base64,{encoded}">'
+
+
+def _text(text: str) -> str:
+    """Plain text as HTML, with its sets as formulas: D_R, D_F and D_A with a subscript."""
+    return re.sub(r"\bD_([RFA])\b", r"D<sub>\1</sub>", html.escape(text))
 
 
 def _table(markdown: str) -> str:
     """A table of the workflow (see `amun_steps.views.tables.markdown`) as HTML."""
     caption, _, *lines = markdown.splitlines()
-    return f"<figure><figcaption>{html.escape(caption)}</figcaption>{_rows(lines)}</figure>"
+    return f"<figure><figcaption>{_text(caption)}</figcaption>{_rows(lines)}</figure>"
 
 
 def _rows(lines: Sequence[str]) -> str:
@@ -126,14 +176,14 @@ def _rows(lines: Sequence[str]) -> str:
 
 def _inline(cell: str) -> str:
     """A cell's bold and underline as HTML; nothing else in it is markup."""
-    text = html.escape(cell).replace("&lt;u&gt;", "<u>").replace("&lt;/u&gt;", "</u>")
+    text = _text(cell).replace("&lt;u&gt;", "<u>").replace("&lt;/u&gt;", "</u>")
     before, *bold = text.split("**")
     return f"{before}<b>{bold[0]}</b>{bold[1]}" if len(bold) == 2 else text
 
 
 def _figure(path: Path, caption: str) -> str:
     name = path.stem.replace("fig", "Figure ")
-    return f"<figure>{_image(path, name)}<figcaption>{name}. {html.escape(caption)}</figcaption></figure>"
+    return f"<figure>{_image(path, name)}<figcaption>{name}. {_text(caption)}</figcaption></figure>"
 
 
 def _trained(shown: Trained) -> str:
@@ -142,11 +192,8 @@ def _trained(shown: Trained) -> str:
     for start in range(0, len(shown.panels), ROW):
         png = io.BytesIO()
         drawn, _ = draw(shown.panels[start : start + ROW], shown.inputs)
-        drawn.savefig(png, format="png", dpi=200, metadata={"Software": None})
-        image, inches = base64.b64encode(png.getvalue()).decode(), drawn.get_figwidth()
-        parts.append(
-            f'<img alt="{shown.title}" style="width: {130 * inches:.0f}px" src="data:image/png;base64,{image}">'
-        )
+        drawn.savefig(png, format="png", dpi=LOOK["savefig.dpi"], metadata={"Software": None})
+        parts.append(_picture(png.getvalue(), shown.title))
     said = [
         _choice(panel.title, *(shown.inputs[n] for n in panel.files[0]))
         for panel in shown.panels
@@ -168,7 +215,7 @@ def _claims(claims: pd.DataFrame) -> str:
     held = claims.held.fillna("cannot be said")
     shown = claims.assign(
         held=held.map(lambda value: f'<span class="{value}">{value}</span>' if value in HELD else value),
-        **{name: claims[name].map(html.escape, na_action="ignore") for name in text},
+        **{name: claims[name].map(_text, na_action="ignore") for name in text},
     )
     counts = held.value_counts()
     said = ", ".join(f"{counts.get(value, 0)} {value}" for value in HELD)

@@ -160,6 +160,34 @@ rule leaderboard:
         " {params.options} --csv {output.csv} --markdown-file {output.markdown} --pdf {output.pdf} --png {output.png} &> {log}"
 
 
+OVERVIEW = views.overview(PLAN)
+
+
+rule overview:
+    input:
+        shown=[ancient(view.marker) for view in OVERVIEW.views],  # as those of the claims
+        stale=stale(OVERVIEW),
+    output:
+        csv=OVERVIEW.path,
+        markdown=f"{RESULTS}/overview.md",
+        gaps=multiext(f"{RESULTS}/overview_gaps", ".pdf", ".png"),
+        trades=multiext(f"{RESULTS}/overview_trades", ".pdf", ".png"),
+        made=touch(OVERVIEW.marker),
+    log:
+        f"{RESULTS}/logs/overview.log",
+    localrule: True
+    conda:
+        "../envs/steps.yaml"
+    params:
+        options=OVERVIEW.stage.options(),
+        older=OVERVIEW.older,
+        runs=[view.path for view in OVERVIEW.views],
+    shell:
+        "rm -f {params.older} && python -m amun_steps.views.overview --runs {params.runs} {params.options}"
+        " --csv {output.csv} --markdown-file {output.markdown} --gaps-pdf {output.gaps[0]} --gaps-png {output.gaps[1]}"
+        " --trades-pdf {output.trades[0]} --trades-png {output.trades[1]} &> {log}"
+
+
 TRAINING = views.training(PLAN)
 
 
@@ -171,6 +199,8 @@ rule report:
         figures=expand(f"{RESULTS}/figures/{{figure}}.png", figure=config["figures"]),
         runs=expand(f"{RESULTS}/runs/{{experiment}}.csv", experiment=config["experiments"]),
         claims=f"{RESULTS}/claims.csv",
+        overview=f"{RESULTS}/overview.md",
+        opening=[f"{RESULTS}/overview_gaps.png", f"{RESULTS}/overview_trades.png"],
         compared=[f"{RESULTS}/leaderboard.md", f"{RESULTS}/comparison.md"],
         pictures=[f"{RESULTS}/leaderboard.png", f"{RESULTS}/comparison.png"],
     output:
@@ -190,4 +220,4 @@ rule report:
         config=lambda wildcards: shlex.quote(json.dumps(config)),
     shell:
         "python -m amun_steps.views.report --tables {input.tables} --figures {input.figures} --captions {params.captions}"
-        " --runs {input.runs} --claims {input.claims} --compared {input.compared} --pictures {input.pictures} --trained {params.trained} --config {params.config} --store {params.store} --output {output} &> {log}"
+        " --runs {input.runs} --claims {input.claims} --overview {input.overview} --opening {input.opening} --compared {input.compared} --pictures {input.pictures} --trained {params.trained} --config {params.config} --store {params.store} --output {output} &> {log}"
