@@ -56,9 +56,17 @@ def page(tmp_path) -> str:
         "\n- one & two\n"
     )
     inputs = {"tables": [table], "figures": [figure], "captions": ["It shows x < y."], "claims": claims, "runs": [runs]}
+    judges = tmp_path / "judges.md"
+    judges.write_text("What judges say of < two.\n\n| Method | ToW |\n| --- | --- |\n| AMUN | 0.900 ± 0.100 |\n")
     overview = tmp_path / "overview.md"
     overview.write_text("Over all judges, with D_R AMUN & more.\n")
-    inputs |= {"compared": [compared], "pictures": [figure], "overview": overview, "opening": [figure, figure]}
+    inputs |= {
+        "compared": [compared],
+        "pictures": [figure],
+        "overview": overview,
+        "opening": [figure, figure],
+        "judges": judges,
+    }
     report(
         **inputs,
         trained=[],
@@ -142,6 +150,12 @@ def test_the_leaderboard_is_a_section_with_its_picture_tables_and_lists(page):
     assert "<p>Who is &lt; who.</p>" in section
     assert "<tr><td>AMUN</td><td>1.20 ≈ [1.00, 1.40]</td></tr>" in section
     assert "<ul><li>one &amp; two</li></ul>" in section
+
+
+def test_the_table_of_all_judges_is_a_section(page):
+    section = page.partition('<h2 id="judges">')[2].partition("<h2")[0]
+    assert "What judges say of &lt; two." in section
+    assert "<td>0.900 ± 0.100</td>" in section
 
 
 def test_claims_are_counted_and_each_run_has_its_address(page):

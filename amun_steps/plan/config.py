@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from amun_steps.datasets import Sizes, share_of
-from amun_steps.plan import given, replicates
+from amun_steps.plan import given, judges, replicates
 from amun_steps.plan.forget import check_family, family_of
 from amun_steps.plan.messages import ConfigError, known, names, shown
 from amun_steps.plan.schema import check_schema
@@ -52,6 +52,7 @@ def check(config: Mapping[str, Any]) -> None:
     for name in config["tables"]:
         _check_table(name, config)
     replicates.check(config)
+    judges.check(config)
 
 
 def _use_plugins(config: Mapping[str, Any]) -> None:
@@ -226,12 +227,11 @@ def _check_figure(name: str, config: Mapping[str, Any], sizes: Known) -> None:
     for method in figure.get("methods", ()):
         if "files" in config["methods"][method]:
             raise ConfigError(f"{at}.methods: '{method}' is a submission, which answers no other requests; take it out")
+        if config["methods"][method].get("transferred"):
+            raise ConfigError(f"{at}.methods: '{method}' takes other models' adversarial examples; take it out")
     for method in figure.get("adaptive", ()):
         if "adversarial" not in method_needs(config["methods"][method].get("module", method)):
             raise ConfigError(f"{at}.adaptive: '{method}' uses no adversarial examples; take it out")
-    for method in figure.get("methods", ()):
-        if config["methods"][method].get("transferred"):
-            raise ConfigError(f"{at}.methods: '{method}' takes other models' adversarial examples; take it out")
 
 
 def _check_figure_keys(at: str, figure: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ It describes the stages of one of a config's experiments, each by the method tha
 has, what code computes it, what it builds on and in whose folder it lies. Rules turn stages into jobs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from amun_steps.plan import given
@@ -84,16 +84,34 @@ class Experiment(Models):
             "forget": family,
             "address": models.address,
         }
-        reads = {"dataset": self.dataset(), "forget": self.forget(family), "signals": self.signals(), "models": models}
+        reads = {"dataset": self.dataset(), "forget": self.forget(family), "models": models}
         scores = Stage(
             kind="scores",
             name=f"scores-{family}",
             parameters={"names": names, **self._judge(family), "seed": self.seed},
             code=["amun_steps.steps.score"],
-            builds_on=reads,
+            builds_on={**reads, "signals": self.signals()},
             inside=models,
         )
-        return Scored(self.name, method, access, family, self.stages.setdefault(scores.slug, scores))
+        judged = self._judged(names, reads, family) if self.is_judged else None
+        scores, judged = (s and self.stages.setdefault(s.slug, s) for s in (scores, judged))
+        return Scored(self.name, method, access, family, scores, judged=judged)
+
+    def _judged(self, names: Mapping[str, str], reads: Mapping[str, Stage], family: str) -> Stage:
+        """What other judges say of the models that are scored as `names`, from what scores `reads`."""
+        return Stage(
+            kind="judged",
+            name=f"judged-{family}",
+            parameters={"names": names, **self._half(family)},
+            code=["amun_steps.steps.judge"],
+            builds_on={**reads, "confidences": self.confidences(), "retrained": self.retrained(family)},
+            inside=reads["models"],
+        )
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the config asks other judges than the paper's."""
+        return self.name in self.config.get("judges", {}).get("experiments", ())
 
     @stage
     def requests(self, requests: str) -> Stage:
@@ -173,6 +191,9 @@ class Experiment(Models):
         return {**method_and_recipe, "seed": self.seed, **transferred, **clipping}
 
     def _judge(self, family: str = "") -> dict[str, Any]:
-        """The parameters of RMIA; where half of the references chose the family, the others judge."""
-        half = {"judges": "half"} if family and self.families[family].step == "memorised" else {}
-        return {**self.signals().parameters, "gamma": self.config["rmia"]["gamma"], **half}
+        """The parameters of RMIA."""
+        return {**self.signals().parameters, "gamma": self.config["rmia"]["gamma"], **self._half(family)}
+
+    def _half(self, family: str) -> dict[str, str]:
+        """Where half of the references chose the family, the others judge."""
+        return {"judges": "half"} if family and self.families[family].step == "memorised" else {}

@@ -99,6 +99,17 @@ class Models:
         )
 
     @stage
+    def confidences(self) -> Stage:
+        return Stage(
+            kind="confidences",
+            name="confidences",
+            parameters={},
+            code=["amun_steps.steps.confidences", self.network_code],
+            builds_on={"dataset": self.dataset(), "inclusion": self.inclusion(), "references": self.references()},
+            inside=self.references(),
+        )
+
+    @stage
     def adversarial(self, attack: str) -> Stage:
         """Algorithm 1 with an attack of the config, for the originals: on all of D, or on the forget sets alone."""
         wanted = self.config["attacks"][attack]

@@ -97,6 +97,7 @@ def _judging(experiment: Experiment) -> Iterator[Path]:
         experiment.signals(),
         experiment.inclusion(),
         experiment.originals(),
+        *([experiment.confidences()] if experiment.is_judged else []),
         *map(experiment.forget, families),
     ):
         yield from (stage.folder / name for name in _for_scoring(stage))
@@ -112,7 +113,7 @@ def _for_scoring(stage: Stage) -> list[str]:
     sets, the largest files of all: the attack searches for them again, and only if a method needs them.
     """
     match stage.kind:
-        case "inclusion" | "forget" | "signals":
+        case "inclusion" | "forget" | "signals" | "confidences":
             return [f"{stage.kind}.h5"]
         case "originals":
             return ["originals.safetensors", "originals.h5"]
@@ -122,6 +123,8 @@ def _for_scoring(stage: Stage) -> list[str]:
             return ["grid.csv", "best.json"]
         case "scores":
             return ["runs.csv"]
+        case "judged":
+            return ["judged.csv"]
         case "continuous":
             return ["requests.csv"]
         case "finetuned":

@@ -77,7 +77,8 @@ class Stage:
 @dataclass(frozen=True)
 class Scored:
     """The scores of a method's models in an experiment: a row of its tables. `access` is empty for models that are not
-    unlearned. replicate: which one of the experiment it is in, from 0."""
+    unlearned. replicate: which one of the experiment it is in, from 0. judged: what other judges say of them, where
+    they are asked."""
 
     experiment: str
     method: str
@@ -85,6 +86,7 @@ class Scored:
     forget: str
     scores: Stage
     replicate: int = 0
+    judged: Stage | None = None
 
 
 def stage(describe: Callable[..., Stage]) -> Callable[..., Stage]:

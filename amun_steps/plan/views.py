@@ -95,11 +95,11 @@ def table(plan: Plan, name: str) -> View:
 
 def _of_scores(plan: Plan, kind: str, name: str, parameters: Mapping[str, Any], scores: Sequence[Stage]) -> View:
     """A view of scored runs; `kind` is its folder among the config's views, and the module that makes it."""
-    stage = Stage("view", name, parameters, [f"amun_steps.views.{kind}"], _numbered(scores))
+    stage = Stage("view", name, parameters, [f"amun_steps.views.{kind}"], numbered(scores))
     return View(stage, f"{folders.of_views(plan.config)}/{kind}/{name}.csv", [s.file("runs.csv") for s in scores])
 
 
-def _numbered(stages: Iterable[Stage]) -> dict[str, Stage]:
+def numbered(stages: Iterable[Stage]) -> dict[str, Stage]:
     """What a view builds on: its stages have no roles but their order."""
     return {str(number): stage for number, stage in enumerate(stages)}
 
@@ -125,7 +125,7 @@ def figure(plan: Plan, name: str) -> View:
     wanted = dict(plan.config["figures"][name])
     found = _Panels()
     FIGURES[wanted.pop("kind")](plan, found, **wanted)
-    stage = Stage("view", name, {"panels": found.panels}, ["amun_steps.views.figures"], _numbered(found.files.values()))
+    stage = Stage("view", name, {"panels": found.panels}, ["amun_steps.views.figures"], numbered(found.files.values()))
     return View(stage, f"{folders.of_views(plan.config)}/figures/{name}.csv", list(found.files))
 
 
@@ -246,7 +246,7 @@ def _all_runs(plan: Plan) -> list[View]:
 
 def _of_views(plan: Plan, name: str, shown: Sequence[View], parameters: Mapping[str, Any] | None = None) -> View:
     """A view that is put together from others, by the module that is called like it."""
-    stage = Stage("view", name, parameters or {}, [f"amun_steps.views.{name}"], _numbered(view.stage for view in shown))
+    stage = Stage("view", name, parameters or {}, [f"amun_steps.views.{name}"], numbered(view.stage for view in shown))
     return View(stage, f"{folders.of_views(plan.config)}/{name}.csv", views=shown)
 
 

@@ -108,7 +108,7 @@ def work_of(job: Job, stage: Stage, sizes: Sizes) -> Work:
         case "references":  # every sample is in half of them
             epochs = wanted["training"]["recipe"]["epochs"]
             return work(model, len(job.models), wanted["training"], train=epochs * samples // 2)
-        case "signals":
+        case "signals" | "confidences":
             count = trained.builds_on["inclusion"].parameters["references"]
             return work(8 * count * samples, count, predict=count * samples)
         case "adversarial":

@@ -84,6 +84,7 @@ def report(
     opening: list[Path],
     compared: list[Path],
     pictures: list[Path],
+    judges: Path | None = None,
     runs: list[Path],
     trained: list[Trained],
     config: dict[str, Any],
@@ -94,12 +95,13 @@ def report(
 
     overview: what came out, in sentences (Markdown), and `opening` its pictures (PNG), which the page opens with.
     `captions` are those of the figures; `compared` the leaderboard and the comparison of pairs (Markdown), `pictures`
-    theirs (PNG); `trained` the pictures of losses and tuning. `store` is the folder whose receipts say what each stage
-    took; it is looked at as it is now.
+    theirs (PNG); `judges` the table of all judges (Markdown), where there is one; `trained` the pictures of losses and
+    tuning. `store` is the folder whose receipts say what each stage took; it is looked at as it is now.
     """
     sections = [
         ("Overview", _opening(overview.read_text(encoding="utf-8"), opening)),
         *((path.stem.title(), _compared(path, picture)) for path, picture in zip(compared, pictures, strict=True)),
+        *([("Judges", _table(judges.read_text(encoding="utf-8")))] if judges else []),
         ("Tables", "\n".join(_table(path.read_text(encoding="utf-8")) for path in tables)),
         ("Figures", "\n".join(map(_figure, figures, captions))),
         ("Claims", _claims(pd.read_csv(claims))),

@@ -13,6 +13,7 @@ if (CLONE := Path(workflow.basedir).parent).joinpath("amun_steps").is_dir():
     sys.path.insert(0, str(CLONE))  # a clone works without being installed; an installed package needs nothing
 from amun_steps.plan import folders, networks, views
 from amun_steps.plan.config_file import read
+from amun_steps.plan.judgements import judgements
 from amun_steps.plan.messages import ConfigError
 from amun_steps.steps import choose
 from amun_steps.store import addresses, running
@@ -52,6 +53,7 @@ wildcard_constraints:
         for name in (
             *("dataset", "forget", "inclusion", "originals", "references", "signals", "retrained"),
             *("adversarial", "tuned", "unlearned", "submitted", "scores", "requests", "continuous", "finetuned"),
+            *("confidences", "judged"),
         )
     },
 
@@ -170,14 +172,16 @@ def tuning_retrained(wildcards):
     return of("tuned", "retrained", f"set{sets}.h5")(wildcards)
 
 
-def scored_outputs(wildcards):
-    """Input function: the outputs of the models that are scored, without those of the tuning set."""
-    stages = stage(wildcards, "scores").builds_on
-    sets = stages["forget"].parameters["sets"]
-    names = (
-        [f"set{s}.h5" for s in range(sets)] if stages["models"].kind == "retrained" else [f"{stages['models'].kind}.h5"]
-    )
-    return of("scores", "models", *names)(wildcards)
+def reported(slug, role):
+    """Input function: the outputs of models for the reported forget sets: retrained ones have a file for each."""
+
+    def files(wildcards):
+        stages = stage(wildcards, slug).builds_on
+        sets, kind = stages["forget"].parameters["sets"], stages[role].kind
+        names = [f"set{s}.h5" for s in range(sets)] if kind == "retrained" else [f"{kind}.h5"]
+        return of(slug, role, *names)(wildcards)
+
+    return files
 
 
 # Newer than every view that was made before; it exists as long as Snakemake runs.

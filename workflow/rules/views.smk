@@ -188,6 +188,33 @@ rule overview:
         " --trades-pdf {output.trades[0]} --trades-png {output.trades[1]} &> {log}"
 
 
+JUDGES = judgements(PLAN) if "judges" in config else None
+if JUDGES:
+
+    rule judgements:
+        input:
+            judged=[ancient(file) for file in JUDGES.files],
+            runs=[ancient(view.marker) for view in JUDGES.views],  # as those of the claims
+            stale=stale(JUDGES),
+        output:
+            csv=JUDGES.path,
+            efficiency=f"{RESULTS}/efficiency.csv",
+            markdown=f"{RESULTS}/judges.md",
+            made=touch(JUDGES.marker),
+        log:
+            f"{RESULTS}/logs/judges.log",
+        localrule: True
+        conda:
+            "../envs/steps.yaml"
+        params:
+            options=JUDGES.stage.options(),
+            older=JUDGES.older,
+            runs=[view.path for view in JUDGES.views],
+        shell:
+            "rm -f {params.older} && python -m amun_steps.views.judgements --judged {input.judged} --runs {params.runs}"
+            " {params.options} --csv {output.csv} --efficiency {output.efficiency} --markdown-file {output.markdown} &> {log}"
+
+
 TRAINING = views.training(PLAN)
 
 
@@ -203,6 +230,7 @@ rule report:
         opening=[f"{RESULTS}/overview_gaps.png", f"{RESULTS}/overview_trades.png"],
         compared=[f"{RESULTS}/leaderboard.md", f"{RESULTS}/comparison.md"],
         pictures=[f"{RESULTS}/leaderboard.png", f"{RESULTS}/comparison.png"],
+        judges=f"{RESULTS}/judges.md" if JUDGES else [],
     output:
         f"{RESULTS}/report.html",
     log:
@@ -212,6 +240,7 @@ rule report:
         "../envs/steps.yaml"
     params:
         captions=shlex.join(views.captions(PLAN)),
+        judges=f"--judges {RESULTS}/judges.md" if JUDGES else "",
         trained=shlex.quote(
             json.dumps([{"title": t, "panels": p.panels, "inputs": list(p.files)} for t, p in TRAINING])
         ),
@@ -220,4 +249,4 @@ rule report:
         config=lambda wildcards: shlex.quote(json.dumps(config)),
     shell:
         "python -m amun_steps.views.report --tables {input.tables} --figures {input.figures} --captions {params.captions}"
-        " --runs {input.runs} --claims {input.claims} --overview {input.overview} --opening {input.opening} --compared {input.compared} --pictures {input.pictures} --trained {params.trained} --config {params.config} --store {params.store} --output {output} &> {log}"
+        " --runs {input.runs} --claims {input.claims} --overview {input.overview} --opening {input.opening} --compared {input.compared} --pictures {input.pictures} {params.judges} --trained {params.trained} --config {params.config} --store {params.store} --output {output} &> {log}"
