@@ -1,5 +1,6 @@
 # make demo: the paper's main experiment on real handwritten digits. make all: all its tables and figures on them.
-# make compare: all methods on forget sets that are easy and that are not, by all judges, on digits; at most an hour.
+# make compare: all methods on forget sets that are easy and that are not, by all judges, on digits; at most an hour, and as
+# often more as REPLICATES says.
 # make report: these in one HTML file. make fashion: the main experiment on Fashion-MNIST, an hour or two.
 # make plan: what CONFIG will cost, before it runs. make test: the tests, those that run the workflow beside the others.
 # make faults: the workflow killed KILLS times.
@@ -23,7 +24,7 @@ all: $(VENV)/.installed
 	@ls results/claims.csv results/tables/*.md results/figures/*.pdf
 
 compare: $(VENV)/.installed
-	$(SNAKEMAKE) --configfile config/compare.yaml -- all results/compare/report.html
+	$(SNAKEMAKE) --configfile config/compare.yaml $(if $(REPLICATES),--config replicates=$(REPLICATES)) -- all results/compare/report.html
 	@cat results/compare/tables/random10.md
 	@ls results/compare/*.csv results/compare/report.html
 
