@@ -21,6 +21,11 @@ def of(**changes) -> dict:
     return copy.deepcopy(TINY) | changes
 
 
+def shown(view: views.View) -> tuple:
+    """What a view is of."""
+    return view.marker, view.path, *view.files
+
+
 def test_without_the_key_and_with_1_all_addresses_are_as_without_replicates():
     assert set(Plan(of(replicates=1)).stages) == set(Plan(TINY).stages)
 
@@ -36,7 +41,7 @@ def test_a_replicate_is_what_a_config_with_its_seeds_has():
     assert len(found.stages) == sum(len(plan.stages) for plan in apart)  # none is shared: references and all
     scored = [[s.scores.address for s in found.scored if s.replicate == number] for number in range(3)]
     assert scored == [[s.scores.address for s in plan.scored] for plan in apart]
-    assert found.experiments["digits"].originals() == apart[0].experiments["digits"].originals()
+    assert found.experiments["digits"].originals().slug == apart[0].experiments["digits"].originals().slug
 
 
 def test_runs_are_those_of_all_replicates_and_tables_and_figures_those_of_the_first():
@@ -44,9 +49,10 @@ def test_runs_are_those_of_all_replicates_and_tables_and_figures_those_of_the_fi
     runs = views.runs(twice, "digits")
     assert list(runs.files[: len(runs.files) // 2]) == list(views.runs(once, "digits").files)
     assert runs.stage.parameters == {"replicates": [0] * 5 + [1] * 5}
-    assert views.table(twice, "table1") == views.table(once, "table1")
+    assert shown(views.runs(views.load(of(replicates=1)), "digits")) == shown(views.runs(once, "digits"))
+    assert shown(views.table(twice, "table1")) == shown(views.table(once, "table1"))
     for name in TINY["figures"]:
-        assert views.figure(twice, name) == views.figure(once, name)
+        assert shown(views.figure(twice, name)) == shown(views.figure(once, name))
 
 
 @pytest.mark.parametrize("count", [0, 1.5, "two", 1001])

@@ -59,7 +59,7 @@ class View:
 def runs(plan: Plan, experiment: str) -> View:
     """All runs of an experiment, of all its replicates."""
     scored = [s for s in plan.scored if s.experiment == experiment]
-    numbers = {"replicates": [s.replicate for s in scored]} if "replicates" in plan.config else {}
+    numbers = {"replicates": [s.replicate for s in scored]} if scored[-1].replicate else {}
     return _of_scores(plan, "runs", experiment, numbers, [s.scores for s in scored])
 
 
