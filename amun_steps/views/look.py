@@ -1,10 +1,10 @@
 """How figures look: the colour, line and name of each method and set."""
 
-import math
 import re
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 
 from amun_steps.views.tables import METHODS
@@ -99,9 +99,13 @@ def legend(drawn: Figure) -> None:
     """One legend below all panels, with each label once, in as few rows as the width allows; none without labels."""
     labels = {label: line for axis in drawn.axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     if labels:
-        inches = sum(0.45 + 0.053 * len(label) for label in labels)  # of a line and its label, in LOOK's size
-        rows = math.ceil(inches / drawn.get_figwidth())
-        columns = min(math.ceil(len(labels) / rows), 3 * len(drawn.axes))
+        inches = np.array([0.45 + 0.053 * len(label) for label in labels])  # of a line and its label, in LOOK's size
+
+        def width(columns: int) -> float:  # each is as wide as its longest label
+            return sum(column.max() for column in np.array_split(inches, columns))
+
+        most = min(len(labels), 3 * len(drawn.axes))
+        columns = next((n for n in range(most, 1, -1) if width(n) <= drawn.get_figwidth()), 1)
         drawn.legend(labels.values(), labels.keys(), loc="outside lower center", ncols=columns)
 
 
