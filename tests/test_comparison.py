@@ -11,7 +11,7 @@ from scipy.stats import t, ttest_1samp
 
 from amun_steps.judging.comparison import difference, holm, like_the_lowest
 from amun_steps.views.comparison import COLUMNS, comparison, draw, markdown, pairs
-from amun_steps.views.judges import JUDGES, distances
+from amun_steps.views.judges import JUDGES, distances, heard, load
 
 CROSSED = ["set", "original"]
 
@@ -202,6 +202,7 @@ def run(method, which, original, ft_auc, access="with_remain", gap=None, experim
     return keys | {"set": which, "original": original} | metrics
 
 
+OF_RUNS = [judge for judge in JUDGES if judge.column in run("ft", 0, 0, 50.0)]
 RETRAINED = [run("retrained", s, None, 48.0 + 2 * s + k, "") for s in range(2) for k in (-1, 1)]  # means 48 and 50
 
 
@@ -229,13 +230,13 @@ def test_distances_are_from_what_a_judge_is_to_be_and_means_over_runs():
     assert found.average_gap_ft_auc[0] == 3
     assert math.isnan(found.average_gap_mis[1])
     assert (found.test_accuracy == 0).all()
-    assert list(found) == [judge.name for judge in JUDGES]
+    assert list(found) == [judge.name for judge in OF_RUNS]
 
 
 def test_pairs_are_differences_in_each_setting_adjusted_for_their_number():
     runs = toy(ft=[[1, 3], [2, 6]], rl=[[0, 0], [0, 0]], ga=[[9, 9.5], [9, 10]])
     found = pairs(distances(runs)).set_index(["judge", "method", "other"])
-    assert len(found) == 3 * len(JUDGES)
+    assert len(found) == 3 * len(OF_RUNS)
     of_judge = found.loc["average_gap_ft_auc"]
     assert of_judge.index.tolist() == [("ft", "rl"), ("ft", "ga"), ("rl", "ga")]
     row, expected = found.loc["average_gap_ft_auc", "ft", "rl"], difference(cells([[1, 3], [2, 6]]))
@@ -284,7 +285,7 @@ def test_the_step_writes_the_same_bytes_each_time_also_of_nothing(tmp_path):
     assert written[0] == written[1]
     assert written[0][2].startswith(b"%PDF")
     assert written[0][3].startswith(b"\x89PNG")
-    assert len(written[0][0].splitlines()) == 1 + len(JUDGES)
+    assert len(written[0][0].splitlines()) == 1 + len(OF_RUNS)
     assert written[2][0].decode() == ",".join(COLUMNS) + "\n"
 
 
@@ -308,3 +309,69 @@ def test_replicates_are_compared_each_with_its_own_retrained_models():
     expected = ttest_1samp([-1, -3], 0).confidence_interval(0.95)
     assert (row.difference, row.over, row.cells) == (-2, "replicate", 8)
     assert (row.low, row.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+
+
+# ---- judgements (see amun_steps.views.judgements) --------------------------------------------------------------------
+
+
+def judgement(method, which, judge, value, original=None, run=None, replicate=0) -> dict:
+    access = "" if method in ("retrained", "original") else "with_remain"
+    keys = {"experiment": "toy", "method": method, "access": access, "forget": "random10", "set": which}
+    return keys | {"original": original, "run": run, "judge": judge, "value": value, "replicate": replicate}
+
+
+def loaded(tmp_path, runs: pd.DataFrame, judged: list[dict]) -> pd.DataFrame:
+    """The files of a view of runs and of judgements, read."""
+    runs.to_csv(tmp_path / "runs.csv", index=False)
+    pd.DataFrame(judged).to_csv(tmp_path / "judges.csv", index=False)
+    return load([tmp_path / "runs.csv"], tmp_path / "judges.csv")
+
+
+def test_judgements_are_those_of_their_runs_and_of_all_runs_of_their_set(tmp_path):
+    runs = toy(ft=[[1.0, 2.0], [3.0, 4.0]], rl=[[1.0, 2.0], [3.0, 4.0]]).assign(run=0)
+    runs.loc[runs.method == "original", "run"] = None
+    runs.loc[runs.method == "retrained", "run"] = [0, 1, 0, 1]
+    judged = [judgement("ft", s, "tow", 0.9 - 0.1 * s - 0.2 * o, o, 0) for s in range(2) for o in range(2)]
+    judged += [judgement("retrained", s, "lira_auc", 48 + 4 * s + r, run=r) for s in range(2) for r in range(2)]
+    judged += [judgement("ft", s, "lira_auc", 60.0 + o, o, 0) for s in range(2) for o in range(2)]
+    judged += [judgement("ft", s, "klom_forget", 5.0 + s) for s in range(2)]
+    found = loaded(tmp_path, runs, judged)
+    assert len(found) == len(runs)
+    assert found.method.tolist() == runs.method.tolist()
+    ft = found[found.method == "ft"]
+    np.testing.assert_allclose(ft.tow, [0.9, 0.7, 0.8, 0.6])
+    assert ft.klom_forget.tolist() == [5, 5, 6, 6]
+    assert found[found.method.isin(["rl", "original"])].tow.isna().all()
+    cells = distances(found).xs("ft", level="method")
+    np.testing.assert_allclose(cells.tow, [0.1, 0.3, 0.2, 0.4])  # from 1
+    np.testing.assert_allclose(cells.lira_auc, [60 - 48.5, 61 - 48.5, 60 - 52.5, 61 - 52.5])
+    assert cells.klom_forget.isna().all()  # two models of a set are far fewer than it wants
+    assert [judge.name for judge in heard(cells)][-2:] == ["test_accuracy", "tow"]
+
+
+def test_a_judge_of_distributions_is_asked_where_there_are_as_many_models_as_it_wants(tmp_path):
+    many = [run("ft", 0, 0, 50.0, gap=1.0) | {"run": k} for k in range(100)]
+    retrained = [run("retrained", 0, None, 50.0, "") | {"run": k} for k in range(100)]
+    for left_out, expected in ((0, 7.0), (1, math.nan)):
+        rows = pd.DataFrame([*many[left_out:], *retrained])
+        found = distances(loaded(tmp_path, rows, [judgement("ft", 0, "klom_forget", 7.0)]))
+        np.testing.assert_equal(found.klom_forget.tolist(), [expected])
+        rows = pd.DataFrame([*many, *retrained[left_out:]])
+        found = distances(loaded(tmp_path, rows, [judgement("ft", 0, "klom_forget", 7.0)]))
+        np.testing.assert_equal(found.klom_forget.tolist(), [expected])
+
+
+def test_only_judges_that_were_asked_are_in_a_comparison(tmp_path):
+    runs = toy(ft=BASE, rl=BASE + 1).assign(run=0)
+    judged = [
+        judgement(m, s, "jsd", 0.1234 + k, o, 0) for k, m in enumerate(("ft", "rl")) for s in range(2) for o in range(2)
+    ]
+    both = pd.concat([loaded(tmp_path, runs, judged), runs.assign(experiment="other")])
+    found = pairs(distances(both)).groupby("experiment").judge.agg(list)
+    names = [judge.name for judge in OF_RUNS]
+    assert found["toy"] == [*names, "jsd"]
+    assert found["other"] == names
+    text = markdown(distances(both))
+    assert text.count("| JSD ") == 1
+    assert "**0.123**" in text
+    assert "1.123 [1.000, 1.000]" in text

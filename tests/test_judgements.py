@@ -195,7 +195,9 @@ def test_the_workflow_judges_what_is_there_without_running_a_model_again(finishe
     where = tmp_path / "copy"
     shutil.copytree(finished, where, symlinks=True)
     (where / CONFIG).write_text((where / CONFIG).read_text() + "judges: {experiments: [digits]}\n")
-    assert planned(where) == {"confidences": 1, "judge": 5, "judgements": 1, "all": 1}
+    assert planned(where) == {
+        "confidences": 1, "judge": 5, "judgements": 1, "comparison": 1, "leaderboard": 1, "overview": 1, "all": 1,
+    }  # fmt: skip
     snakemake(where, "--cores", "2")
     assert planned(where) == {}
     found = pd.read_csv(where / "results" / "judges.csv")
@@ -219,6 +221,11 @@ def test_the_workflow_judges_what_is_there_without_running_a_model_again(finishe
         ("amun_salun", "with_remain"): True,
         ("amun_salun", "without_remain"): True,
     }
+    pairs = pd.read_csv(where / "results" / "comparison.csv").set_index("judge")
+    assert {"lira_auc", "lira_tpr_at_1_fpr", "tow", "jsd"} <= set(pairs.index)
+    assert not {"epsilon", "klom_forget"} & set(pairs.index)  # of so few models they say nothing
+    jsd = found[(found.judge == "jsd") & (found.access == "with_remain")].groupby("method").value.mean()
+    assert pairs.difference["jsd"] == pytest.approx(jsd["ft"] - jsd["amun_salun"], abs=1e-5)
     snakemake(where, "--cores", "1", "results/report.html")
     page = (where / "results" / "report.html").read_text()
     assert '<h2 id="judges">' in page

@@ -158,3 +158,20 @@ def test_the_step_writes_the_same_bytes_each_time_also_of_nothing(tmp_path):
     assert written[0][2].startswith(b"%PDF")
     assert len(written[0][0].splitlines()) == 3
     assert len(written[2][0].splitlines()) == 1
+
+
+def test_a_judge_that_is_not_asked_in_an_experiment_ranks_nobody_there():
+    """Neither as a tie of all nor as last."""
+    first = cells(ONE)
+    first[NAMES[1]] = math.nan
+    other = cells({name: np.array(of)[::-1] for name, of in ONE.items()}, "other")
+    found = {board.experiment: board for board in boards(pd.concat([first, other]))}
+    assert NAMES[1] not in [judge.name for judge in found["toy"].judges]
+    assert [judge.name for judge in found["all"].judges] == NAMES
+    assert found["toy"].methods["ft"].mean == pytest.approx(2)
+    np.testing.assert_allclose(found["all"].ranks.loc["ft", NAMES[1]], [3, 2, 1])  # those of the other alone
+    written = table(list(found.values()))
+    assert f"rank_{NAMES[1]}" in written
+    assert written[written.experiment == "toy"][f"rank_{NAMES[1]}"].isna().all()
+    _, right = draw([found["toy"]]).axes
+    assert len(right.texts) == 3 * (len(NAMES) - 1)

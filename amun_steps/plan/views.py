@@ -219,32 +219,18 @@ def claims(plan: Plan) -> View:
         for name, wanted in plan.config["figures"].items()
         if wanted.get("show", ["difference"]) == ["difference"]
     }
-    shown = [*_all_runs(plan), *(figure(plan, name) for name in told)]
+    shown = [*all_runs(plan), *(figure(plan, name) for name in told)]
     confidences = [w for w in plan.config["figures"].values() if w["kind"] == "retrained_confidence"]
     parameters = {"kinds": told, "clipped": {wanted["clipped"]: wanted["experiment"] for wanted in confidences}}
-    return _of_views(plan, "claims", shown, parameters)
+    return of_views(plan, "claims", shown, parameters)
 
 
-def comparison(plan: Plan) -> View:
-    """The differences of all pairs of methods of all experiments, with their intervals."""
-    return _of_views(plan, "comparison", _all_runs(plan))
-
-
-def leaderboard(plan: Plan) -> View:
-    """The mean ranks of all methods over experiments and judges."""
-    return _of_views(plan, "leaderboard", [comparison(plan)])
-
-
-def overview(plan: Plan) -> View:
-    """What came out, in two sentences and two pictures."""
-    return _of_views(plan, "overview", _all_runs(plan))
-
-
-def _all_runs(plan: Plan) -> list[View]:
+def all_runs(plan: Plan) -> list[View]:
+    """The runs of all experiments."""
     return [runs(plan, name) for name in plan.config["experiments"]]
 
 
-def _of_views(plan: Plan, name: str, shown: Sequence[View], parameters: Mapping[str, Any] | None = None) -> View:
+def of_views(plan: Plan, name: str, shown: Sequence[View], parameters: Mapping[str, Any] | None = None) -> View:
     """A view that is put together from others, by the module that is called like it."""
     stage = Stage("view", name, parameters or {}, [f"amun_steps.views.{name}"], numbered(view.stage for view in shown))
     return View(stage, f"{folders.of_views(plan.config)}/{name}.csv", views=shown)

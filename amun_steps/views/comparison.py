@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 from amun_steps.judging.comparison import LEVEL, difference, holm, like_the_lowest
 from amun_steps.store.step import Output, main, step
 from amun_steps.views.dots import Dot, dots
-from amun_steps.views.judges import JUDGES, SETTING, distances
+from amun_steps.views.judges import JUDGES, SETTING, Judge, distances, heard, load
 from amun_steps.views.look import save
-from amun_steps.views.runs import read_runs
 from amun_steps.views.tables import ACCESS, ALIKE, METHODS, aligned
 
 COLUMNS = (
@@ -35,7 +34,7 @@ def pairs(cells: pd.DataFrame) -> pd.DataFrame:
     difference. p_adjusted: by Holm over the pairs of one judge and setting."""
     rows = []
     for setting, methods in settings(cells):
-        for judge in JUDGES:
+        for judge in heard(pd.concat(methods.values())):
             found = [
                 (name, other, difference(methods[name][judge.name] - methods[other][judge.name]))
                 for name, other in itertools.combinations(methods, 2)
@@ -52,33 +51,35 @@ def pairs(cells: pd.DataFrame) -> pd.DataFrame:
 def markdown(cells: pd.DataFrame) -> str:
     """A table of methods x judges for each setting: the lowest bold, and a mark for all that are not told from it."""
     text = [
-        "Comparison. Distance from the models retrained without the same forget set in points, mean over all runs; in"
+        "Comparison. Distance from what each judge has of a perfect method, in points, mean over all runs; in"
         " brackets the 95% interval of the difference from the lowest, paired by forget set and original. The lowest is"
         f" bold; {ALIKE} is not distinguishable from it, at 5% for all methods of a column together."
     ]
     for (experiment, forget, access), methods in settings(cells):
-        columns = [_column(methods, judge.name) for judge in JUDGES]
+        judges = heard(pd.concat(methods.values()))
+        columns = [_column(methods, judge) for judge in judges]
         order = dict.fromkeys([*columns[0], *methods])  # lowest first, those that only diverged last
-        head = ["", *(judge.title for judge in JUDGES)]
+        head = ["", *(judge.title for judge in judges)]
         body = [[METHODS.get(name, name), *(column.get(name, "diverged") for column in columns)] for name in order]
         text += ["", f"{experiment}, {forget}, {ACCESS[access]}", "", *aligned(head, body)]
     return "\n".join(text) + "\n"
 
 
-def _column(methods: Mapping[str, pd.DataFrame], judge: str) -> dict[str, str]:
+def _column(methods: Mapping[str, pd.DataFrame], judge: Judge) -> dict[str, str]:
     """The cells of one judge's column, of the methods that it has a number of, lowest first."""
-    alike = like_the_lowest({name: of[judge] for name, of in methods.items()})
-    means = {name: methods[name][judge].mean() for name in alike}
+    alike = like_the_lowest({name: of[judge.name] for name, of in methods.items()})
+    means = {name: methods[name][judge.name].mean() for name in alike}
     found: dict[str, str] = {}
     for name in sorted(means, key=means.__getitem__):
         lowest = next(iter(found), name)
-        above = difference(methods[name][judge] - methods[lowest][judge])
-        cell = f"{means[name]:.2f}"
-        if cell == f"{means[lowest]:.2f}":  # a tie in print
+        above = difference(methods[name][judge.name] - methods[lowest][judge.name])
+        cell = f"{means[name]:.{judge.decimals}f}"
+        if cell == f"{means[lowest]:.{judge.decimals}f}":  # a tie in print
             cell = f"**{cell}**"
         if name != lowest:
             cell += f" {ALIKE}" if alike[name] else ""
-            cell += "" if pd.isna(above.low) else f" [{above.low:.2f}, {above.high:.2f}]"
+            ends = [f"{end:.{judge.decimals}f}" for end in (above.low, above.high)]
+            cell += "" if pd.isna(above.low) else f" [{', '.join(ends)}]"
         found[name] = cell
     return found
 
@@ -96,9 +97,20 @@ def draw(cells: pd.DataFrame) -> Figure:
 
 
 @step
-def comparison(*, runs: list[Path], csv: Output, markdown_file: Output, pdf: Output, png: Output) -> None:
-    """Compare all pairs of methods of each experiment, from the views of runs; show how far each is from the lowest."""
-    cells = distances(pd.concat([read_runs(path) for path in runs]))
+def comparison(
+    *,
+    runs: list[Path],
+    judged: Path | None = None,
+    csv: Output,
+    markdown_file: Output,
+    pdf: Output,
+    png: Output,
+) -> None:
+    """Compare all pairs of methods of each experiment; show how far each is from the lowest.
+
+    runs: views of runs. judged: the view of judgements, where other judges were asked.
+    """
+    cells = distances(load(runs, judged))
     pairs(cells).to_csv(csv, index=False, float_format="%.6f", lineterminator="\n")
     markdown_file.write_text(markdown(cells), encoding="utf-8")
     save(draw(cells), pdf, png)

@@ -1,10 +1,12 @@
 """What methods are compared by: every judge of runs, as a distance that is 0 for a perfect method."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
 from amun_steps.judging.comparison import CLUSTERS
+from amun_steps.views.runs import read_runs
 
 SETTING = ["experiment", "forget", "access"]
 """Methods are compared in the same experiment, of the same sizes of forget sets, with the same access."""
@@ -12,13 +14,19 @@ SETTING = ["experiment", "forget", "access"]
 
 @dataclass(frozen=True)
 class Judge:
-    """The distance, in points, of a column of `runs` from what it should be: `ideal` or, without one, the mean of the
-    models retrained without the same forget set. title: what a table calls it."""
+    """The distance of a column of runs, or of a judgement, from what it should be: `ideal` or, without one, the mean of
+    the models retrained without the same forget set.
+
+    title: what a table calls it. decimals: of a distance in print, in points (or in what the judgement has). models:
+    how many unlearned and retrained models of each forget set it wants; where there are fewer, it is not asked.
+    """
 
     name: str
     title: str
     column: str
     ideal: float | None = None
+    decimals: int = 2
+    models: int = 0
 
 
 JUDGES = (
@@ -28,31 +36,62 @@ JUDGES = (
     Judge("ft_auc", "FT AUC", "ft_auc"),
     Judge("fr_auc", "FR AUC", "fr_auc"),
     Judge("tpr_at_1_fpr", "TPR at 1% FPR", "tpr_at_1_fpr"),
+    Judge("lira_auc", "LiRA AUC", "lira_auc"),
+    Judge("lira_tpr_at_1_fpr", "LiRA TPR at 1% FPR", "lira_tpr_at_1_fpr"),
     Judge("mis", "MIS", "mis"),
     Judge("unlearn_accuracy", "Unlearn Acc", "unlearn_accuracy"),
     Judge("retain_accuracy", "Retain Acc", "retain_accuracy"),
     Judge("test_accuracy", "Test Acc", "test_accuracy"),
+    Judge("tow", "ToW", "tow", 1, decimals=3),
+    Judge("jsd", "JSD", "jsd", 0, decimals=3),
+    Judge("epsilon", "Epsilon", "epsilon", 0, models=100),
+    Judge("klom_forget", "KLoM D_F", "klom_forget", 0, models=100),
 )
 """All judges, in the order of tables. The first is the one that methods are ordered by."""
 
 
-def distances(runs: pd.DataFrame) -> pd.DataFrame:
-    """The distance of each method by each judge (columns) in each cell, the mean over its runs.
+def load(runs: list[Path], judged: Path | None) -> pd.DataFrame:
+    """The rows of views of runs, of any experiments, with a column for each judgement of the view of judgements, if
+    there is one (see `amun_steps.views.judgements`): NaN where none was asked for.
 
-    runs: the views of runs (see `amun_steps.views.runs`), of any experiments. Rows are indexed by SETTING, method and
-    CLUSTERS, in the order of the runs; NaN where all runs of a cell diverged, or all retrained models of its set.
+    A judgement of all models of a forget set is that of each of its runs.
+    """
+    rows = pd.concat([read_runs(path) for path in runs], ignore_index=True)
+    if judged is None:
+        return rows
+    judgements = read_runs(judged)
+    keys = ["method", *SETTING, "replicate", "set"]
+    of_run = judgements.run.notna() | judgements.original.notna()
+    for part, on in ((judgements[of_run], [*keys, "original", "run"]), (judgements[~of_run], keys)):
+        rows = rows.merge(part.pivot(index=on, columns="judge", values="value").reset_index(), how="left", on=on)
+    return rows
+
+
+def distances(runs: pd.DataFrame) -> pd.DataFrame:
+    """The distance of each method by each of JUDGES that is asked (columns) in each cell, the mean over its runs.
+
+    runs: see `load`. Rows are indexed by SETTING, method and CLUSTERS, in the order of the runs; NaN where all runs of
+    a cell diverged, or all retrained models of its set, or where a judge is not asked in an experiment.
     """
     retrained = runs[runs.method == "retrained"]
     unlearned = runs[runs.access != ""]
     keys = ["experiment", "forget", "replicate", "set"]
-    columns = sorted({judge.column for judge in JUDGES if judge.ideal is None})
-    standard = unlearned[keys].join(retrained.groupby(keys)[columns].mean(), on=keys)
+    asked = [judge for judge in JUDGES if judge.column in runs]
+    columns = sorted({judge.column for judge in asked if judge.ideal is None})
+    of_sets = retrained.groupby(keys)
+    standard = unlearned[keys].join(of_sets[columns].mean().assign(models=of_sets.size()), on=keys)
+    models = unlearned.groupby([*SETTING, "method", *keys[2:]])["set"].transform("size").clip(upper=standard.models)
     found = unlearned[[*SETTING, "method", *CLUSTERS]].assign(
         **{
-            judge.name: (
-                unlearned[judge.column] - (standard[judge.column] if judge.ideal is None else judge.ideal)
-            ).abs()
-            for judge in JUDGES
+            judge.name: (unlearned[judge.column] - (standard[judge.column] if judge.ideal is None else judge.ideal))
+            .abs()
+            .where(models >= judge.models)
+            for judge in asked
         }
     )
     return found.groupby([*SETTING, "method", *CLUSTERS], sort=False).mean()
+
+
+def heard(cells: pd.DataFrame) -> list[Judge]:
+    """Those of JUDGES that say something of any of these cells, in their order."""
+    return [judge for judge in JUDGES if judge.name in cells and cells[judge.name].notna().any()]

@@ -13,9 +13,8 @@ from matplotlib.figure import Figure
 
 from amun_steps.judging.comparison import CLUSTERS, LEVEL, Difference, difference, holm, like_the_lowest
 from amun_steps.store.step import Output, main, step
-from amun_steps.views.judges import JUDGES, SETTING, distances
+from amun_steps.views.judges import JUDGES, SETTING, Judge, distances, heard, load
 from amun_steps.views.look import LOOK, WIDTH, name_of, save, style_of, typeset
-from amun_steps.views.runs import read_runs
 from amun_steps.views.tables import ACCESS, ALIKE, METHODS, aligned
 
 ALL = "all"
@@ -40,6 +39,11 @@ class Board:
     @property
     def title(self) -> str:
         return f"{'all experiments' if self.experiment == ALL else self.experiment}, {ACCESS[self.access]}"
+
+    @property
+    def judges(self) -> list[Judge]:
+        """Those that rank its methods."""
+        return heard(self.ranks)
 
     def by_judge(self) -> pd.DataFrame:
         """The mean rank of each method (rows, in their order) by each judge."""
@@ -73,7 +77,9 @@ def boards(cells: pd.DataFrame) -> Iterator[Board]:
 
 
 def _board(experiment: str, access: str, cells: pd.DataFrame) -> Board:
-    ranked = cells.groupby([*SETTING, *CLUSTERS]).rank(na_option="bottom")
+    judges = [judge.name for judge in heard(cells)]
+    spoke = cells[judges].notna().groupby(SETTING).transform("any")  # a judge that is not asked ranks nobody
+    ranked = cells[judges].groupby([*SETTING, *CLUSTERS]).rank(na_option="bottom").where(spoke)
     ranks = ranked.groupby(["method", *CLUSTERS], sort=False).mean()
     settings = ranked.iloc[:, 0].groupby(["method", *CLUSTERS], sort=False).size()
     ranks = ranks[settings == settings.max()]  # cells that all families have
@@ -97,6 +103,10 @@ def _groups(order: Sequence[str], overall: Mapping[str, pd.Series]) -> list[tupl
     return [(a, b) for a, b in alike if not any((c, d) != (a, b) and c <= a and b <= d for c, d in alike)]
 
 
+def _judges(found: Sequence[Board]) -> list[Judge]:
+    return [judge for judge in JUDGES if any(judge in board.judges for board in found)]
+
+
 def table(found: Sequence[Board]) -> pd.DataFrame:
     """A row for each method of each board, and a column for the mean rank by each judge."""
     rows = []
@@ -110,7 +120,7 @@ def table(found: Sequence[Board]) -> pd.DataFrame:
             row |= {"group": letters, "best_by": own.idxmin(), "worst_by": own.idxmax()}
             rows.append(row | {f"rank_{judge}": value for judge, value in own.items()})
     columns = ("experiment", "access", "method", "mean_rank", "low", "high", "like_the_first", "group", "best_by")
-    return pd.DataFrame(rows, columns=[*columns, "worst_by", *(f"rank_{judge.name}" for judge in JUDGES)])
+    return pd.DataFrame(rows, columns=[*columns, "worst_by", *(f"rank_{judge.name}" for judge in _judges(found))])
 
 
 def disagreements(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -150,7 +160,7 @@ def markdown(found: Sequence[Board], against: pd.DataFrame) -> str:
             for place, (name, rank) in enumerate(board.methods.items())
         ]
         body.append(["Agreement", "", *(f"{value:.2f}" for value in agreed)])
-        text += ["", board.title, "", *aligned(["", "Mean rank", *(judge.title for judge in JUDGES)], body)]
+        text += ["", board.title, "", *aligned(["", "Mean rank", *(judge.title for judge in board.judges)], body)]
     titles = {judge.name: judge.title for judge in JUDGES}
     text += ["", "Judges that decide a pair of methods for the one and for the other, each distinguishably:", ""]
     for row in against.itertuples():
@@ -169,16 +179,17 @@ def draw(found: Sequence[Board]) -> Figure:
     and the mean rank by each judge."""
     matplotlib.use("Agg")
     heights = [len(board.methods) for board in found] or [1]
+    judges = _judges(found)
     with matplotlib.rc_context(LOOK):
         drawn = Figure(figsize=(3 * WIDTH, 0.15 * sum(heights) + 0.3 * len(heights) + 1), layout="constrained")
         axes = drawn.subplots(len(heights), 2, squeeze=False, height_ratios=heights, sharex="col")
         for (left, right), board in zip(axes, found, strict=False):
             _draw_ranks(left, board)
-            _draw_judges(right, board)
+            _draw_judges(right, board, judges)
         if found:
             left, right = axes[-1]
             left.set_xlabel("Mean rank; a bar joins methods not told apart")
-            right.set_xticks(range(len(JUDGES)), [judge.title for judge in JUDGES], rotation=60)
+            right.set_xticks(range(len(judges)), [typeset(judge.title) for judge in judges], rotation=60)
             for label in right.get_xticklabels():
                 label.set(ha="right", rotation_mode="anchor")
             axes[0, 1].set_title("Mean rank by each judge")
@@ -198,23 +209,33 @@ def _draw_ranks(axis: Axes, board: Board) -> None:
     axis.set_title(typeset(board.title))
 
 
-def _draw_judges(axis: Axes, board: Board) -> None:
-    by_judge = board.by_judge().to_numpy()
+def _draw_judges(axis: Axes, board: Board, judges: Sequence[Judge]) -> None:
+    by_judge = board.by_judge().reindex(columns=[judge.name for judge in judges]).to_numpy()
     axis.imshow(by_judge, aspect="auto", cmap="Blues", vmin=1, vmax=len(by_judge))
     for (row, column), value in np.ndenumerate(by_judge):
-        colour = "white" if value > 0.6 * len(by_judge) else "black"
-        axis.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=5, color=colour)
+        if not np.isnan(value):
+            colour = "white" if value > 0.6 * len(by_judge) else "black"
+            axis.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=5, color=colour)
     axis.set(yticks=[])
     axis.tick_params(length=0)
 
 
 @step
 def leaderboard(
-    *, runs: list[Path], comparison: Path, csv: Output, markdown_file: Output, pdf: Output, png: Output
+    *,
+    runs: list[Path],
+    judged: Path | None = None,
+    comparison: Path,
+    csv: Output,
+    markdown_file: Output,
+    pdf: Output,
+    png: Output,
 ) -> None:
-    """Rank all methods over experiments and judges, from the views of runs, and say where judges disagree, from the
-    comparison of all pairs."""
-    found = list(boards(distances(pd.concat([read_runs(path) for path in runs]))))
+    """Rank all methods over experiments and judges, and say where judges disagree.
+
+    runs: views of runs. judged: the view of judgements, where other judges were asked. comparison: that of all pairs.
+    """
+    found = list(boards(distances(load(runs, judged))))
     table(found).to_csv(csv, index=False, float_format="%.4f", lineterminator="\n")
     markdown_file.write_text(markdown(found, disagreements(pd.read_csv(comparison))), encoding="utf-8")
     save(draw(found), pdf, png)

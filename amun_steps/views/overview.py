@@ -12,10 +12,9 @@ from amun_steps.judging.comparison import CLUSTERS, Difference, difference, like
 from amun_steps.store.step import Output, main, step
 from amun_steps.views.comparison import settings
 from amun_steps.views.dots import Dot, Setting, dots, panels
-from amun_steps.views.judges import JUDGES, SETTING, distances
+from amun_steps.views.judges import JUDGES, SETTING, distances, load
 from amun_steps.views.leaderboard import ALL, Board, boards
 from amun_steps.views.look import HEIGHT, name_of, save, style_of
-from amun_steps.views.runs import read_runs
 from amun_steps.views.tables import ACCESS, METHODS
 
 FEW = 3
@@ -145,6 +144,7 @@ def numbers(of_gaps: Mapping[Setting, Mapping[str, Dot]], of_trades: Mapping[Set
 def overview(
     *,
     runs: list[Path],
+    judged: Path | None = None,
     csv: Output,
     markdown_file: Output,
     gaps_pdf: Output,
@@ -152,8 +152,11 @@ def overview(
     trades_pdf: Output,
     trades_png: Output,
 ) -> None:
-    """Say what came out and draw it, from the views of runs; `csv` gets the plotted numbers."""
-    rows = pd.concat([read_runs(path) for path in runs])
+    """Say what came out and draw it; `csv` gets the plotted numbers.
+
+    runs: views of runs. judged: the view of judgements, where other judges were asked.
+    """
+    rows = load(runs, judged)
     cells = distances(rows)
     of_gaps = gaps(cells)
     of_trades = trades(rows, list(of_gaps))

@@ -11,7 +11,7 @@ from snakemake.logging import logger
 
 if (CLONE := Path(workflow.basedir).parent).joinpath("amun_steps").is_dir():
     sys.path.insert(0, str(CLONE))  # a clone works without being installed; an installed package needs nothing
-from amun_steps.plan import folders, networks, views
+from amun_steps.plan import compared, folders, networks, views
 from amun_steps.plan.config_file import read
 from amun_steps.plan.judgements import judgements
 from amun_steps.plan.messages import ConfigError

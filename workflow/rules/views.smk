@@ -106,88 +106,6 @@ rule claims:
         " {params.options} --output {output.csv} &> {log}"
 
 
-COMPARISON = views.comparison(PLAN)
-
-
-rule comparison:
-    input:
-        shown=[ancient(view.marker) for view in COMPARISON.views],  # as those of the claims
-        stale=stale(COMPARISON),
-    output:
-        csv=COMPARISON.path,
-        markdown=f"{RESULTS}/comparison.md",
-        pdf=f"{RESULTS}/comparison.pdf",
-        png=f"{RESULTS}/comparison.png",
-        made=touch(COMPARISON.marker),
-    log:
-        f"{RESULTS}/logs/comparison.log",
-    localrule: True
-    conda:
-        "../envs/steps.yaml"
-    params:
-        options=COMPARISON.stage.options(),
-        older=COMPARISON.older,
-        runs=[view.path for view in COMPARISON.views],
-    shell:
-        "rm -f {params.older} && python -m amun_steps.views.comparison --runs {params.runs} {params.options}"
-        " --csv {output.csv} --markdown-file {output.markdown} --pdf {output.pdf} --png {output.png} &> {log}"
-
-
-LEADERBOARD = views.leaderboard(PLAN)
-
-
-rule leaderboard:
-    input:
-        shown=[ancient(view.marker) for view in LEADERBOARD.views],  # as those of the claims
-        stale=stale(LEADERBOARD),
-    output:
-        csv=LEADERBOARD.path,
-        markdown=f"{RESULTS}/leaderboard.md",
-        pdf=f"{RESULTS}/leaderboard.pdf",
-        png=f"{RESULTS}/leaderboard.png",
-        made=touch(LEADERBOARD.marker),
-    log:
-        f"{RESULTS}/logs/leaderboard.log",
-    localrule: True
-    conda:
-        "../envs/steps.yaml"
-    params:
-        options=LEADERBOARD.stage.options(),
-        older=LEADERBOARD.older,
-        runs=[view.path for view in COMPARISON.views],
-    shell:
-        "rm -f {params.older} && python -m amun_steps.views.leaderboard --runs {params.runs} --comparison {COMPARISON.path}"
-        " {params.options} --csv {output.csv} --markdown-file {output.markdown} --pdf {output.pdf} --png {output.png} &> {log}"
-
-
-OVERVIEW = views.overview(PLAN)
-
-
-rule overview:
-    input:
-        shown=[ancient(view.marker) for view in OVERVIEW.views],  # as those of the claims
-        stale=stale(OVERVIEW),
-    output:
-        csv=OVERVIEW.path,
-        markdown=f"{RESULTS}/overview.md",
-        gaps=multiext(f"{RESULTS}/overview_gaps", ".pdf", ".png"),
-        trades=multiext(f"{RESULTS}/overview_trades", ".pdf", ".png"),
-        made=touch(OVERVIEW.marker),
-    log:
-        f"{RESULTS}/logs/overview.log",
-    localrule: True
-    conda:
-        "../envs/steps.yaml"
-    params:
-        options=OVERVIEW.stage.options(),
-        older=OVERVIEW.older,
-        runs=[view.path for view in OVERVIEW.views],
-    shell:
-        "rm -f {params.older} && python -m amun_steps.views.overview --runs {params.runs} {params.options}"
-        " --csv {output.csv} --markdown-file {output.markdown} --gaps-pdf {output.gaps[0]} --gaps-png {output.gaps[1]}"
-        " --trades-pdf {output.trades[0]} --trades-png {output.trades[1]} &> {log}"
-
-
 JUDGES = judgements(PLAN) if "judges" in config else None
 if JUDGES:
 
@@ -213,6 +131,92 @@ if JUDGES:
         shell:
             "rm -f {params.older} && python -m amun_steps.views.judgements --judged {input.judged} --runs {params.runs}"
             " {params.options} --csv {output.csv} --efficiency {output.efficiency} --markdown-file {output.markdown} &> {log}"
+
+
+# what methods are compared by, as options
+MEASURED = f"--runs {' '.join(view.path for view in views.all_runs(PLAN))}" + (
+    f" --judged {JUDGES.path}" if JUDGES else ""
+)
+COMPARISON = compared.comparison(PLAN)
+
+
+rule comparison:
+    input:
+        shown=[ancient(view.marker) for view in COMPARISON.views],  # as those of the claims
+        stale=stale(COMPARISON),
+    output:
+        csv=COMPARISON.path,
+        markdown=f"{RESULTS}/comparison.md",
+        pdf=f"{RESULTS}/comparison.pdf",
+        png=f"{RESULTS}/comparison.png",
+        made=touch(COMPARISON.marker),
+    log:
+        f"{RESULTS}/logs/comparison.log",
+    localrule: True
+    conda:
+        "../envs/steps.yaml"
+    params:
+        options=COMPARISON.stage.options(),
+        older=COMPARISON.older,
+        measured=MEASURED,
+    shell:
+        "rm -f {params.older} && python -m amun_steps.views.comparison {params.measured} {params.options}"
+        " --csv {output.csv} --markdown-file {output.markdown} --pdf {output.pdf} --png {output.png} &> {log}"
+
+
+LEADERBOARD = compared.leaderboard(PLAN)
+
+
+rule leaderboard:
+    input:
+        shown=[ancient(view.marker) for view in LEADERBOARD.views],  # as those of the claims
+        stale=stale(LEADERBOARD),
+    output:
+        csv=LEADERBOARD.path,
+        markdown=f"{RESULTS}/leaderboard.md",
+        pdf=f"{RESULTS}/leaderboard.pdf",
+        png=f"{RESULTS}/leaderboard.png",
+        made=touch(LEADERBOARD.marker),
+    log:
+        f"{RESULTS}/logs/leaderboard.log",
+    localrule: True
+    conda:
+        "../envs/steps.yaml"
+    params:
+        options=LEADERBOARD.stage.options(),
+        older=LEADERBOARD.older,
+        measured=MEASURED,
+    shell:
+        "rm -f {params.older} && python -m amun_steps.views.leaderboard {params.measured} --comparison {COMPARISON.path}"
+        " {params.options} --csv {output.csv} --markdown-file {output.markdown} --pdf {output.pdf} --png {output.png} &> {log}"
+
+
+OVERVIEW = compared.overview(PLAN)
+
+
+rule overview:
+    input:
+        shown=[ancient(view.marker) for view in OVERVIEW.views],  # as those of the claims
+        stale=stale(OVERVIEW),
+    output:
+        csv=OVERVIEW.path,
+        markdown=f"{RESULTS}/overview.md",
+        gaps=multiext(f"{RESULTS}/overview_gaps", ".pdf", ".png"),
+        trades=multiext(f"{RESULTS}/overview_trades", ".pdf", ".png"),
+        made=touch(OVERVIEW.marker),
+    log:
+        f"{RESULTS}/logs/overview.log",
+    localrule: True
+    conda:
+        "../envs/steps.yaml"
+    params:
+        options=OVERVIEW.stage.options(),
+        older=OVERVIEW.older,
+        measured=MEASURED,
+    shell:
+        "rm -f {params.older} && python -m amun_steps.views.overview {params.measured} {params.options}"
+        " --csv {output.csv} --markdown-file {output.markdown} --gaps-pdf {output.gaps[0]} --gaps-png {output.gaps[1]}"
+        " --trades-pdf {output.trades[0]} --trades-png {output.trades[1]} &> {log}"
 
 
 TRAINING = views.training(PLAN)
