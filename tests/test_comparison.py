@@ -248,6 +248,18 @@ def test_pairs_are_differences_in_each_setting_adjusted_for_their_number():
     assert (same.difference, same.p_adjusted, same.distinguishable) == (0, 1, False)
 
 
+NEARLY = {"a": [0.0, 0.0, 0.0], "b": [1.0, 1.5, 0.7], "c": [1.0, 1.4, 0.75]}
+"""Of three sets: b and c are above a with p below 5% each, and above 5% where the number of pairs counts."""
+
+
+def test_a_pair_that_is_told_apart_by_itself_is_not_among_many():
+    rows = [*RETRAINED, run("retrained", 2, None, 50.0, "")]
+    rows += [run(m, s, 0, 50.0, gap=gap) for m, gaps in NEARLY.items() for s, gap in enumerate(gaps)]
+    found = pairs(distances(pd.DataFrame(rows))).set_index("judge").loc["average_gap_ft_auc"]
+    assert (found.p < 0.05).tolist() == [True, True, False]
+    assert found.distinguishable.tolist() == [False] * 3
+
+
 def test_methods_of_other_settings_are_not_compared():
     both = pd.concat([toy(ft=[[1, 2], [3, 4]]), toy(rl=[[1, 2], [3, 4]]).assign(experiment="other")])
     assert pairs(distances(both)).empty

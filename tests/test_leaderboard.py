@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import kendalltau, ttest_1samp
+from test_comparison import NEARLY
 
-from amun_steps.judging.comparison import CLUSTERS
+from amun_steps.judging.comparison import CLUSTERS, difference
 from amun_steps.views.comparison import pairs
 from amun_steps.views.judges import JUDGES, SETTING
-from amun_steps.views.leaderboard import agreement, boards, disagreements, draw, leaderboard, markdown, table
+from amun_steps.views.leaderboard import _groups, agreement, boards, disagreements, draw, leaderboard, markdown, table
 
 NAMES = [judge.name for judge in JUDGES]
 
@@ -84,6 +85,13 @@ def test_methods_that_are_told_apart_are_not_joined():
     assert list(board.methods)[2:] == ["c", "d"]
     assert board.groups == [(0, 1)]
     assert board.alike() == {"a": True, "b": True, "c": False, "d": False}
+
+
+def test_bars_are_adjusted_for_the_number_of_pairs():
+    levels = pd.Index(range(3), name="set")
+    overall = {name: pd.Series(values, levels) for name, values in NEARLY.items()}
+    assert difference(overall["b"] - overall["a"]).p < 0.05
+    assert _groups(list(NEARLY), overall) == [(0, 2)]
 
 
 def test_the_table_has_a_row_for_each_method_with_who_finds_it_best():
