@@ -19,13 +19,13 @@ def density(x: float, mean: float, variance: float) -> float:
 
 
 def lira(target: np.ndarray, references: np.ndarray, included: np.ndarray) -> np.ndarray:
-    """(N,) the logarithm of the likelihood ratio; one variance within groups for fewer than 64 models."""
+    """(N,) the logarithm of the likelihood ratio; one variance within groups for fewer than 32 models of a kind."""
     groups = []
     for sample in range(len(target)):
         kinds = [[r[sample] for r, i in zip(references, included, strict=True) if i[sample] == kind] for kind in (1, 0)]
         groups.append(kinds)
     common = None
-    if len(references) < 64:
+    if min(len(values) for kinds in groups for values in kinds) < 32:
         squares = [(x - np.mean(values)) ** 2 for kinds in groups for values in kinds for x in values]
         common = sum(squares) / len(squares)
     found = []
@@ -95,3 +95,9 @@ def jensen_shannon(p: np.ndarray, q: np.ndarray) -> float:
     """Of two distributions over classes."""
     middle = (p + q) / 2
     return sum(sum(a * math.log(a / m) for a, m in zip(of, middle, strict=True) if a > 0) for of in (p, q)) / 2
+
+
+def u_lira(target: float, unlearned: list[float], never: list[float], variances: tuple[float, float]) -> float:
+    """Of one sample: N(phi; u) / (N(phi; u) + N(phi; o))."""
+    densities = [density(target, np.mean(v), s) for v, s in zip((unlearned, never), variances, strict=True)]
+    return densities[0] / sum(densities)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from running import CONFIG, planned, snakemake
+from running import CONFIG, edit, planned, snakemake
 
 from amun_steps.plan import judgements as views
 from amun_steps.plan.config import check
@@ -112,9 +112,9 @@ def test_a_row_has_the_mean_and_spread_of_each_judge(tmp_path, timed):
     text = table(tmp_path, [timed])
     assert cells(text, "AMUN") == {
         "Forget": "10%", "Access": "with D_R", "Method": "AMUN", "Avg. Gap": "2.50 ± 0.71", "FT AUC": "52.50 ± 0.71",
-        "LiRA AUC": "52.50 ± 0.71", "LiRA TPR at 1% FPR": "", "ToW": "0.900 ± 0.000", "JSD": "0.100 ± 0.000",
-        "Epsilon": "1.50", "Epsilon score": "", "KLoM D_F": "1.50", "KLoM D_R": "", "KLoM test": "",
-        "Efficiency": "5.0", "Efficiency, first": "2.5",
+        "LiRA AUC": "52.50 ± 0.71", "LiRA TPR at 1% FPR": "", "U-LiRA AUC": "", "ToW": "0.900 ± 0.000",
+        "JSD": "0.100 ± 0.000", "Epsilon": "1.50", "Epsilon score": "", "KLoM D_F": "1.50", "KLoM D_R": "",
+        "KLoM test": "", "Efficiency": "5.0", "Efficiency, first": "2.5",
     }  # fmt: skip
     assert cells(text, "Original")["Efficiency"] == ""
     assert cells(text, "Retrain")["Avg. Gap"] == ""
@@ -191,6 +191,51 @@ def test_lira_wants_more_references_where_half_of_them_chose_what_is_forgotten()
     assert {scored.judged.parameters["judges"] for scored in Plan(config).scored} == {"half"}
 
 
+def test_u_lira_has_shadows_of_every_method_that_is_run_here():
+    asked, by_shadows = Plan(ASKED), Plan(ASKED | {"judges": {"experiments": ["digits"], "u_lira": True}})
+    unlearning = {(s.method, s.access): s.judged.builds_on["shadows"] for s in by_shadows.scored}
+    assert not any("shadows" in scored.judged.builds_on for scored in asked.scored)
+    assert {key: stage.kind for key, stage in unlearning.items()} == {
+        ("ft", "with_remain"): "shadows",
+        ("amun_salun", "with_remain"): "shadows",
+        ("amun_salun", "without_remain"): "shadows",
+        ("original", ""): "confidences",
+        ("retrained", ""): "confidences",
+    }
+    ft, amun = unlearning["ft", "with_remain"], unlearning["amun_salun", "with_remain"]
+    assert "attack" not in ft.parameters
+    assert amun.parameters["attack"] == GOOD["attacks"]["pgd50"]
+    assert "amun_steps.attacks.pgd" in amun.code
+    moved = set(asked.stages) - set(by_shadows.stages)
+    assert {slug.rpartition("-")[0] for slug in moved} == {"judged-random10"}
+
+
+def test_shadows_of_a_method_with_the_adversarial_examples_of_others_search_for_none():
+    config = deepcopy(ASKED)
+    config["judges"]["u_lira"] = True
+    config["methods"]["amun_salun"]["transferred"] = True
+    config["figures"] = {}
+    shadows = [scored.judged.builds_on["shadows"] for scored in Plan(config).scored]
+    assert not any("attack" in stage.parameters for stage in shadows)
+
+
+@pytest.mark.parametrize(
+    ("sets", "memorised", "least"), [(1, False, 4), (2, False, 64), (3, False, 96), (1, True, 64), (3, True, 192)]
+)
+def test_u_lira_wants_so_many_references_that_each_sample_is_forgotten(sets, memorised, least):
+    config = deepcopy(ASKED)
+    config["judges"]["u_lira"] = True
+    config["forget"]["random10"] = {"fraction": 0.05, "sets": sets} | ({"memorised": "high"} if memorised else {})
+    config["experiments"]["digits"]["references"]["count"] = least
+    check(config)
+    if least > 4:
+        config["experiments"]["digits"]["references"]["count"] = least - 2
+        with pytest.raises(
+            ConfigError, match=rf"judges.u_lira: 'digits' has {least - 2} references, .* least {least} "
+        ):
+            check(config)
+
+
 def test_the_workflow_judges_what_is_there_without_running_a_model_again(finished, tmp_path):
     where = tmp_path / "copy"
     shutil.copytree(finished, where, symlinks=True)
@@ -226,6 +271,15 @@ def test_the_workflow_judges_what_is_there_without_running_a_model_again(finishe
     assert not {"epsilon", "klom_forget"} & set(pairs.index)  # of so few models they say nothing
     jsd = found[(found.judge == "jsd") & (found.access == "with_remain")].groupby("method").value.mean()
     assert pairs.difference["jsd"] == pytest.approx(jsd["ft"] - jsd["amun_salun"], abs=1e-5)
+    edit(where / CONFIG, "judges: {experiments: [digits]}", "judges: {experiments: [digits], u_lira: true}")
+    again = {"comparison": 1, "leaderboard": 1, "overview": 1}
+    assert planned(where) == {"shadows": 3, "judge": 5, "judgements": 1, **again, "all": 1}
+    snakemake(where, "--cores", "2")
+    more = pd.read_csv(where / "results" / "judges.csv")
+    assert sorted(more[more.value.notna() & (more.judge == "u_lira_auc")].method.unique()) == everything[:3]
+    assert more[more.judge == "u_lira_auc"].value.dropna().between(0, 100).all()
+    assert "u_lira_auc" in set(pd.read_csv(where / "results" / "comparison.csv").judge)
+    assert more[~more.judge.str.startswith("u_lira")].value.tolist() == pytest.approx(found.value.tolist(), nan_ok=True)
     snakemake(where, "--cores", "1", "results/report.html")
     page = (where / "results" / "report.html").read_text()
     assert '<h2 id="judges">' in page

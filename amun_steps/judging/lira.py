@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-FEW = 64
-"""Of fewer models no sample's own variance is estimated, but one for all samples, as the authors do where models are
-few; then the order of scores does not depend on it."""
+FEW = 32
+"""Of fewer models of a kind no sample's own variance is estimated, but one for all samples, as the authors do where
+models are few; then the order of scores does not depend on it. Half of 64 reference models are this many."""
 
 LEAST = 1e-30
 """Added to standard deviations, as in the authors' code: of models that all say the same."""
@@ -33,8 +33,8 @@ class Gaussians:
 def fit(log_odds: np.ndarray, groups: Sequence[np.ndarray]) -> list[Gaussians]:
     """The Gaussians of each of `groups`, (models, N) bool: which of the (models, N) log odds are of it.
 
-    With FEW models or more, the variance is each group's and sample's own (over n); with fewer, all have the mean
-    variance within groups and samples. Raises ValueError where a group has no model for some sample.
+    With FEW models or more in each, the variance is each group's and sample's own (over n); with fewer anywhere, all
+    have the mean variance within groups and samples. Raises ValueError where a group has no model for some sample.
     """
     means, squares, counts = [], [], []
     for of in groups:
@@ -46,7 +46,7 @@ def fit(log_odds: np.ndarray, groups: Sequence[np.ndarray]) -> list[Gaussians]:
         squares.append((np.where(of, log_odds - mean, 0) ** 2).sum(axis=0))
         counts.append(count)
     variances = [square / count for square, count in zip(squares, counts, strict=True)]
-    if len(log_odds) < FEW:
+    if np.min(counts) < FEW:
         variances = [np.full_like(v, np.sum(squares) / np.sum(counts)) for v in variances]
     return [Gaussians(mean, np.sqrt(v) + LEAST) for mean, v in zip(means, variances, strict=True)]
 

@@ -93,25 +93,50 @@ class Experiment(Models):
             builds_on={**reads, "signals": self.signals()},
             inside=models,
         )
-        judged = self._judged(names, reads, family) if self.is_judged else None
+        judged = self._judged(names, reads) if self.is_judged else None
         scores, judged = (s and self.stages.setdefault(s.slug, s) for s in (scores, judged))
         return Scored(self.name, method, access, family, scores, judged=judged)
 
-    def _judged(self, names: Mapping[str, str], reads: Mapping[str, Stage], family: str) -> Stage:
+    def _judged(self, names: Mapping[str, str], reads: Mapping[str, Stage]) -> Stage:
         """What other judges say of the models that are scored as `names`, from what scores `reads`."""
+        family, models = names["forget"], reads["models"]
+        more = {"confidences": self.confidences(), "retrained": self.retrained(family)}
+        if self.config["judges"].get("u_lira") and models.kind != "submitted":  # which was unlearned nobody knows how
+            method, access = names["method"], names["access"]
+            more["shadows"] = self.shadows(method, access, family) if access else self.confidences()
         return Stage(
             kind="judged",
             name=f"judged-{family}",
             parameters={"names": names, **self._half(family)},
             code=["amun_steps.steps.judge"],
-            builds_on={**reads, "confidences": self.confidences(), "retrained": self.retrained(family)},
-            inside=reads["models"],
+            builds_on={**reads, **more},
+            inside=models,
         )
 
     @property
     def is_judged(self) -> bool:
         """Whether the config asks other judges than the paper's."""
         return self.name in self.config.get("judges", {}).get("experiments", ())
+
+    @stage
+    def shadows(self, method: str, access: str, family: str) -> Stage:
+        """The reference models after unlearning by a method, as it was tuned, for U-LiRA."""
+        run = {"forget_name": family, "unlearning": self._unlearning(method, access)}
+        parameters, code = {**run, **self._half(family)}, ["amun_steps.steps.shadows", *self._method_code(method)]
+        reads = self._unlearned_from(method)
+        if "adversarial" in reads and "transferred" not in run["unlearning"]:
+            parameters["attack"] = self.config["attacks"][self.attack(method)]
+            code.append(f"amun_steps.attacks.{parameters['attack']['algorithm']}")
+        tuned = self.tuned(method, access, family)
+        reads |= {"inclusion": self.inclusion(), "references": self.references(), "forget": self.forget(family)}
+        return Stage(
+            kind="shadows",
+            name=f"{method}-shadows",
+            parameters=parameters,
+            code=code,
+            builds_on={**reads, "tuned": tuned},
+            inside=tuned,
+        )
 
     @stage
     def requests(self, requests: str) -> Stage:

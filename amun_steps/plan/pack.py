@@ -123,6 +123,8 @@ def _for_scoring(stage: Stage) -> list[str]:
             return ["grid.csv", "best.json"]
         case "scores":
             return ["runs.csv"]
+        case "shadows":
+            return ["shadows.h5"]
         case "judged":
             return ["judged.csv"]
         case "continuous":

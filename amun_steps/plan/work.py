@@ -127,6 +127,12 @@ def work_of(job: Job, stage: Stage, sizes: Sizes) -> Work:
             runs = _runs(stage, asked)
             counts = {"train": runs * longest(sizes.train), "predict": runs * samples}
             return work(runs * model_and_outputs, runs, wanted["unlearning"], **counts)
+        case "shadows":  # half of the data, and of what is forgotten
+            count = on["inclusion"].parameters["references"]
+            counts = {"train": count * longest(samples) // 2, "predict": count * samples}
+            if "attack" in wanted:
+                counts |= _attacked(wanted["attack"], count * forget // 2)
+            return work(10 * count * samples, count, wanted["unlearning"], **counts)
         case "scores":
             made = on["models"]
             rows = _runs(made, asked) if made.kind == "unlearned" else asked["sets"] * made.count

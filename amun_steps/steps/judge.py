@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from amun_steps.judging import lira
+from amun_steps.judging import lira, u_lira
 from amun_steps.judging.divergences import jensen_shannon, klom
 from amun_steps.judging.epsilon import epsilons, score
 from amun_steps.judging.log_odds import log_odds
@@ -76,6 +76,7 @@ def judge(
     confidences: Path,
     outputs: list[Path],
     retrained: list[Path],
+    shadows: Path | None = None,
     names: Names,
     judges: Literal["all", "half"] = "all",
     output: Output,
@@ -85,14 +86,17 @@ def judge(
     retrained: their outputs, a file for each set, in order. judges: all references, or the second half of them, where
     the first one chose what is forgotten. Retrained models are judged, too: each against the others without the same
     set, or, where a judge is of many models, one half of them against the other. One that diverged is no standard.
+    shadows: of U-LiRA, the reference models after the same unlearning; of models that nothing was unlearned from, the
+    reference models themselves, the file `confidences`. Without it U-LiRA does not judge.
 
     `output` gets COLUMNS as CSV, a row for each judgement; `original` and `run` are empty where it is of all models of
-    a set. In percent are `lira_auc` and `lira_tpr_at_1_fpr`. `value` is empty where a model diverged, or where there
+    a set. AUCs and true positive rates are in percent. `value` is empty where a model diverged, or where there
     are too few to compare with.
     """
     labels, train = load_labels(dataset)
     sets, tests = load_forget(forget, train), load_tests(forget, train)
     references, included = _references(confidences, judges)
+    told = _shadows(shadows, judges) if shadows else ()
     rows = []
     for which in range(len(sets) - 1):  # the last one is tuning's
         LOG.info("judging %s, %s, set %d", " ".join(filter(None, (names.method, names.access))), names.forget, which)
@@ -103,6 +107,8 @@ def judge(
         for m, numbers in enumerate(models.numbers):
             others = standard.finite & (np.arange(len(standard)) != m if models is standard else True)
             found = _of_model(models[[m]], members[m], standard[others], parts)
+            if shadows:
+                found |= _of_shadows(models[[m]], standard[others], [of[:, parts.forget] for of in told], parts)
             rows += [numbers | {"judge": name, "value": value} for name, value in found.items()]
         whole = standard[standard.finite]
         pair = whole.halves() if models is standard else (models, whole)
@@ -119,6 +125,15 @@ def _references(confidences: Path, judges: Literal["all", "half"]) -> tuple[np.n
     with hdf5(confidences) as file:
         first = 0 if judges == "all" else len(file["log_odds"]) // 2
         return file["log_odds"][first:], file["included"][first:]
+
+
+def _shadows(path: Path, judges: Literal["all", "half"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The (shadows, N) log odds of the shadows, which of them forgot which sample, and which were trained on it."""
+    with hdf5(path) as file:
+        if "forgotten" in file:
+            return file["log_odds"][:], file["forgotten"][:], file["seen"][:]
+    references, included = _references(path, judges)
+    return references, included, included
 
 
 def _said(paths: Sequence[Path], which: int, labels: np.ndarray, parts: Parts) -> Models:
@@ -145,12 +160,26 @@ def _of_model(model: Models, members: np.ndarray, retrained: Models, parts: Part
     """One model, by LiRA's (N,) scores of it and against retrained ones."""
     found = dict.fromkeys(("lira_auc", "lira_tpr_at_1_fpr", "tow", "jsd"), np.nan)
     if model.finite.all():
-        asked = members[parts.forget], members[parts.alike]
-        found |= {"lira_auc": auc(*asked), "lira_tpr_at_1_fpr": tpr_at_fpr(*asked, 0.01)}
+        found |= _told("lira", members[parts.forget], members[parts.alike])
         if len(retrained):
             found["tow"] = tug_of_war(model.accuracies[0], retrained.accuracies.mean(axis=0))
             found["jsd"] = jensen_shannon(model.logits[0], retrained.logits)
     return found
+
+
+def _of_shadows(model: Models, retrained: Models, shadows: Sequence[np.ndarray], parts: Parts) -> dict[str, float]:
+    """How well U-LiRA tells a model's D_F from that of retrained models, in percent; shadows are of D_F alone."""
+    found = dict.fromkeys(("u_lira_auc", "u_lira_tpr_at_1_fpr"), np.nan)
+    if model.finite.all() and len(retrained):
+        found = _told(
+            "u_lira", *(u_lira.scores(of.log_odds[:, parts.forget], *shadows).ravel() for of in (model, retrained))
+        )
+    return found
+
+
+def _told(judge: str, positive: np.ndarray, negative: np.ndarray) -> dict[str, float]:
+    """What a judge's scores tell, in percent."""
+    return {f"{judge}_auc": auc(positive, negative), f"{judge}_tpr_at_1_fpr": tpr_at_fpr(positive, negative, 0.01)}
 
 
 def _of_models(unlearned: Models, retrained: Models, parts: Parts) -> dict[str, Any]:

@@ -17,6 +17,7 @@ SHOWN = {
     "ft_auc": ("FT AUC", 2),
     "lira_auc": ("LiRA AUC", 2),
     "lira_tpr_at_1_fpr": ("LiRA TPR at 1% FPR", 2),
+    "u_lira_auc": ("U-LiRA AUC", 2),
     "tow": ("ToW", 3),
     "jsd": ("JSD", 3),
     "epsilon": ("Epsilon", 2),

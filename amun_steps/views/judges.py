@@ -38,6 +38,7 @@ JUDGES = (
     Judge("tpr_at_1_fpr", "TPR at 1% FPR", "tpr_at_1_fpr"),
     Judge("lira_auc", "LiRA AUC", "lira_auc"),
     Judge("lira_tpr_at_1_fpr", "LiRA TPR at 1% FPR", "lira_tpr_at_1_fpr"),
+    Judge("u_lira_auc", "U-LiRA AUC", "u_lira_auc", 50),
     Judge("mis", "MIS", "mis"),
     Judge("unlearn_accuracy", "Unlearn Acc", "unlearn_accuracy"),
     Judge("retain_accuracy", "Retain Acc", "retain_accuracy"),

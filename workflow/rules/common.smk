@@ -53,7 +53,7 @@ wildcard_constraints:
         for name in (
             *("dataset", "forget", "inclusion", "originals", "references", "signals", "retrained"),
             *("adversarial", "tuned", "unlearned", "submitted", "scores", "requests", "continuous", "finetuned"),
-            *("confidences", "judged"),
+            *("confidences", "judged", "shadows"),
         )
     },
 
@@ -106,6 +106,16 @@ def of(slug, role, *names):
     return files
 
 
+def of_kind(slug, role):
+    """Input function: as `of`, the file that is named like its stage's kind."""
+
+    def files(wildcards):
+        source = stage(wildcards, slug).builds_on.get(role)
+        return [ancient(source.file(f"{source.kind}.h5"))] if source else []
+
+    return files
+
+
 def options(slug, *names):
     """Params function: the parameters of the stage named by wildcard `slug`, or those of `names`, as options."""
     return lambda wildcards: stage(wildcards, slug).options(*names)
@@ -129,12 +139,18 @@ def worth(kind):
     return wanted
 
 
-def reference_listings(wildcards):
-    """Input function: the listings of all reference models, by the number of models that a job is worth."""
-    references = stage(wildcards, "references")
-    count, size = references.builds_on["inclusion"].parameters["references"], JOBS["references_per_job"]
-    parts = [(first, min(first + size, count) - 1) for first in range(0, count, size)]
-    return [ancient(references.file(f"models{first}to{last}.sha256")) for first, last in parts]
+def reference_listings(slug):
+    """Input function: the listings of all reference models that a stage is, or builds on, by the number of models that a
+    job is worth."""
+
+    def files(wildcards):
+        references = stage(wildcards, slug)
+        references = references.builds_on.get("references", references)
+        count, size = references.builds_on["inclusion"].parameters["references"], JOBS["references_per_job"]
+        parts = [(first, min(first + size, count) - 1) for first in range(0, count, size)]
+        return [ancient(references.file(f"models{first}to{last}.sha256")) for first, last in parts]
+
+    return files
 
 
 def adversarial_sets(slug):

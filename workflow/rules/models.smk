@@ -82,7 +82,7 @@ rule signals:
             "{dataset}/{inclusion}/{references}/{signals}/signals.h5",
             dataset="{dataset}/dataset.h5",
             inclusion="{dataset}/{inclusion}/inclusion.h5",
-            listings=reference_listings,
+            listings=reference_listings("references"),
         ),
     output:
         f"{STORE}/{{dataset}}/{{inclusion}}/{{references}}/{{signals}}/signals.h5",

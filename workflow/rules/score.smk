@@ -32,7 +32,7 @@ rule confidences:
             "{dataset}/{inclusion}/{references}/{confidences}/confidences.h5",
             dataset="{dataset}/dataset.h5",
             inclusion="{dataset}/{inclusion}/inclusion.h5",
-            listings=reference_listings,
+            listings=reference_listings("references"),
         ),
     output:
         f"{STORE}/{{dataset}}/{{inclusion}}/{{references}}/{{confidences}}/confidences.h5",
@@ -59,6 +59,7 @@ rule judge:
             confidences=of("judged", "confidences", "confidences.h5"),
             outputs=reported("judged", "models"),
             retrained=reported("judged", "retrained"),
+            shadows=of_kind("judged", "shadows"),
         ),
     output:
         f"{STORE}/{{dataset}}/{{models}}/{{judged}}/judged.csv",
@@ -70,6 +71,7 @@ rule judge:
         **worth("score"),
     params:
         options=options("judged"),
+        shadows=lambda wildcards, input: f"--shadows {input.shadows}" if input.get("shadows") else "",
     shell:
         "python -m amun_steps.steps.judge --dataset {input.dataset} --forget {input.forget} --confidences {input.confidences}"
-        " --outputs {input.outputs} --retrained {input.retrained} {params.options} --output {output} &> {log}"
+        " --outputs {input.outputs} --retrained {input.retrained} {params.shadows} {params.options} --output {output} &> {log}"

@@ -78,6 +78,35 @@ rule unlearn:
         " --models {output.models} --outputs {output.outputs} &> {log}"
 
 
+# The reference models after the same unlearning, for U-LiRA.
+rule shadows:
+    input:
+        unless_there(
+            "{dataset}/{originals}/{tuned}/{shadows}/shadows.h5",
+            dataset="{dataset}/dataset.h5",
+            inclusion=of("shadows", "inclusion", "inclusion.h5"),
+            listings=reference_listings("shadows"),
+            originals="{dataset}/{originals}/originals.safetensors",
+            forget=of("shadows", "forget", "forget.h5"),
+            adversarial=adversarial_sets("shadows"),
+            tuned="{dataset}/{originals}/{tuned}/best.json",
+        ),
+    output:
+        f"{STORE}/{{dataset}}/{{originals}}/{{tuned}}/{{shadows}}/shadows.h5",
+    log:
+        "results/logs/{dataset}/{originals}/{tuned}/{shadows}.log",
+    conda:
+        "../envs/steps.yaml"
+    resources:
+        **worth("unlearn"),
+    params:
+        options=options("shadows"),
+    shell:
+        "python -m amun_steps.steps.shadows --dataset {input.dataset} --inclusion {input.inclusion} --listings {input.listings}"
+        " --originals {input.originals} --forget {input.forget} --adversarial {input.adversarial} --tuned {input.tuned}"
+        " {params.options} --stack {resources.stack} --output {output} &> {log}"
+
+
 # What somebody else unlearned: a submission.
 rule submitted:
     input:
