@@ -760,7 +760,7 @@ MUTANTS = [
     ),
     *_of(
         "amun_steps/plan/replicates.py",
-        "test_replicates.py",
+        "test_replicates.py::test_a_replicate_is_what_a_config_with_its_seeds_has",
         ("value + number if", "value if", "another split"),
         ('"seed": config["seed"] + number', '"seed": config["seed"]', "other seeds"),
     ),

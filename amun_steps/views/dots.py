@@ -28,21 +28,21 @@ class Dot:
 
 def panels(
     settings: Sequence[Setting],
-    height: Callable[[str], float],
+    height: Callable[[Setting], float],
     draw: Callable[[Axes, Setting, bool], None],
     label: str = "",
 ) -> Figure:
-    """A figure of a page's text width with a panel for each setting, each experiment in rows of its own.
+    """A figure of a page's text width with a panel for each setting; each experiment and access has rows of its own.
 
-    height: inches of a row of an experiment. draw: fills an axis, and is told whether it is the first of its row.
+    height: inches of the row of a setting. draw: fills an axis, and is told whether it is the first of its row.
     label: of the x axes, which have one scale then. What the panels label is in one legend.
     """
     rows = []
-    for experiment in dict.fromkeys(experiment for experiment, _, _ in settings):
-        own = [setting for setting in settings if setting[0] == experiment]
+    for alike in dict.fromkeys((experiment, access) for experiment, _, access in settings):
+        own = [setting for setting in settings if (setting[0], setting[2]) == alike]
         across = len(own) if len(own) <= ACROSS else 3
         rows += [own[start : start + across] for start in range(0, len(own), across)]
-    heights = [height(row[0][0]) + 0.35 for row in rows] or [1]
+    heights = [height(row[0]) + 0.35 for row in rows] or [1]
     matplotlib.use("Agg")
     with matplotlib.rc_context(LOOK):
         drawn = Figure(figsize=(3 * WIDTH, sum(heights) + 0.3), layout="constrained")
@@ -64,17 +64,17 @@ def panels(
 
 
 def dots(found: Mapping[Setting, Mapping[str, Dot]], label: str) -> Figure:
-    """The dots of each setting, with the methods of an experiment in one order down its left side.
+    """The dots of each setting, with the methods of a row in one order down its left side.
 
     The scale is linear to 1 and logarithmic beyond, as a method that destroys models is far from all others.
     """
-    names: dict[str, list[str]] = {}
-    for (experiment, _, _), methods in found.items():
-        known = names.setdefault(experiment, [])
+    names: dict[tuple[str, str], list[str]] = {}
+    for (experiment, _, access), methods in found.items():
+        known = names.setdefault((experiment, access), [])
         known += [name for name in methods if name not in known]
 
     def draw(axis: Axes, setting: Setting, first: bool) -> None:
-        shown = names[setting[0]]
+        shown = names[setting[0], setting[2]]
         axis.axvline(0, color="#999999", linewidth=0.8)
         for place, name in enumerate(shown):
             if name in found[setting]:
@@ -88,4 +88,4 @@ def dots(found: Mapping[Setting, Mapping[str, Dot]], label: str) -> Figure:
         axis.set_xscale("symlog", linthresh=1)
         axis.xaxis.set_major_formatter("{x:g}")
 
-    return panels(list(found), lambda experiment: 0.16 * len(names[experiment]), draw, label)
+    return panels(list(found), lambda setting: 0.16 * len(names[setting[0], setting[2]]), draw, label)

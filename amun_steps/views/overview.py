@@ -94,12 +94,12 @@ def said(found: Sequence[Board], of_gaps: Mapping[Setting, Mapping[str, Dot]]) -
         else:
             others.append(alike)
     count = sum(map(len, alone.values()))
-    sentence = f"By Avg. Gap with FT AUC one method is below all others in {count} of {len(of_gaps)} settings"
+    sentence = f"By Avg. Gap with FT AUC one method is below all others in {count or 'none'} of {len(of_gaps)} settings"
     if alone:
         sentence += " (" + "; ".join(f"{_called(name)}: {_listed(where)}" for name, where in alone.items()) + ")"
     if others:
         many = f"{min(others)} to {max(others)}" if min(others) < max(others) else f"{others[0]}"
-        sentence += f"; in the other {len(others)}, {many} methods are not distinguishable from the lowest"
+        sentence += f"; in {'the others' if alone else 'each'}, {many} methods are not distinguishable from the lowest"
     return f"Over all judges, {'; '.join(ranked)}. {sentence}."
 
 
@@ -162,7 +162,7 @@ def overview(
     of_trades = trades(rows, list(of_gaps))
     numbers(of_gaps, of_trades).to_csv(csv, index=False, float_format="%.6f", lineterminator="\n")
     markdown_file.write_text(f"{said(list(boards(cells)), of_gaps)}\n", encoding="utf-8")
-    save(dots(of_gaps, f"{JUDGES[0].title} (points): hollow is not told from the lowest"), gaps_pdf, gaps_png)
+    save(dots(of_gaps, "Avg. Gap with FT AUC (points); hollow: not told from the lowest"), gaps_pdf, gaps_png)
     save(draw_trades(of_trades), trades_pdf, trades_png)
 
 
