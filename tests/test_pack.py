@@ -334,6 +334,7 @@ def test_everything_is_unpacked_and_only_views_are_put_together(finished, packed
         "claims": 1,
         "comparison": 1,
         "leaderboard": 1,
+        "overview": 1,
         "all": 1,
     }
 

@@ -21,7 +21,7 @@ def read_runs(path: Path) -> pd.DataFrame:
     return runs.fillna({"access": ""}) if "access" in runs else runs
 
 
-def collect(paths: Sequence[Path], replicates: Sequence[int] | None = None) -> pd.DataFrame:
+def collect(paths: Sequence[Path], replicates: Sequence[int] = ()) -> pd.DataFrame:
     """The rows of run files (see `amun_steps.steps.score`), with `average_gap_ft_auc` and `average_gap_mis` in percent.
 
     replicates: which replicate of its experiment each file is of, from 0; all 0 where nothing is given. A view of runs
@@ -62,7 +62,12 @@ def collect(paths: Sequence[Path], replicates: Sequence[int] | None = None) -> p
 
 
 @step
-def runs(*, runs: list[Path], replicates: list[int] | None = None, output: Output) -> None:
+def runs(
+    *,
+    runs: list[Path],
+    replicates: list[int] = [],  # noqa: B006 - never changed; None would need a second type
+    output: Output,
+) -> None:
     """Write the rows of all run files, in their order, with their gaps and replicates (see `collect`)."""
     collect(runs, replicates).to_csv(output, index=False, float_format="%.6f", lineterminator="\n")
 
