@@ -178,6 +178,7 @@ def test_a_value_changed_and_changed_back_computes_nothing_again(copy):
         "claims",
         "comparison",
         "leaderboard",
+        "overview",
         "all",
     }
     snakemake(copy, "--cores", "2")
