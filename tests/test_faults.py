@@ -55,7 +55,7 @@ def check_store(where: Path) -> None:
     """Every artifact is whole, and what killed jobs left can be found and deleted."""
     assert store(where, "verify")[0] == 0
     left = [path for path in (where / "results").rglob(".*") if path.suffix != ".snakemake_timestamp"]
-    kept = (".table", ".fig", ".digits-", ".claims", ".config", ".running")
+    kept = (".table", ".fig", ".digits-", ".claims", ".comparison", ".leaderboard", ".overview", ".config", ".running")
     left = [path for path in left if not path.name.startswith(kept)]
     long_ago = time.time() - 7200
     for path in [p for folder in left for p in (folder, *folder.rglob("*"))]:

@@ -86,7 +86,8 @@ def said(found: Sequence[Board], of_gaps: Mapping[Setting, Mapping[str, Dot]]) -
     ranked = [_ranked(board) for board in reversed(widest.values())]
     alone: dict[str, list[str]] = {}
     others = []
-    for (experiment, forget, access), methods in of_gaps.items():
+    some = {setting: methods for setting, methods in of_gaps.items() if methods}  # not all have diverged
+    for (experiment, forget, access), methods in some.items():
         lowest = min(methods, key=lambda name: methods[name].value.mean)
         alike = sum(not dot.filled for dot in methods.values())
         if alike == 1:
@@ -94,7 +95,7 @@ def said(found: Sequence[Board], of_gaps: Mapping[Setting, Mapping[str, Dot]]) -
         else:
             others.append(alike)
     count = sum(map(len, alone.values()))
-    sentence = f"By Avg. Gap with FT AUC one method is below all others in {count or 'none'} of {len(of_gaps)} settings"
+    sentence = f"By Avg. Gap with FT AUC one method is below all others in {count or 'none'} of {len(some)} settings"
     if alone:
         sentence += " (" + "; ".join(f"{_called(name)}: {_listed(where)}" for name, where in alone.items()) + ")"
     if others:
