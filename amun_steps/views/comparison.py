@@ -57,6 +57,9 @@ def markdown(cells: pd.DataFrame) -> str:
     ]
     for (experiment, forget, access), methods in settings(cells):
         judges = heard(pd.concat(methods.values()))
+        if not judges:
+            text += ["", f"{experiment}, {forget}, {ACCESS[access]}: all runs diverged"]
+            continue
         columns = [_column(methods, judge) for judge in judges]
         order = dict.fromkeys([*columns[0], *methods])  # lowest first, those that only diverged last
         head = ["", *(judge.title for judge in judges)]
