@@ -67,7 +67,10 @@ def boards(cells: pd.DataFrame) -> Iterator[Board]:
             name: set(rows.index.get_level_values("method"))
             for name, rows in of_access.groupby("experiment", sort=False)
         }
-        several = [name for name, known in methods.items() if len(known) > 1]
+        spoken_of = {  # not those of which all runs diverged
+            name: bool(heard(rows)) for name, rows in of_access.groupby("experiment", sort=False)
+        }
+        several = [name for name, known in methods.items() if len(known) > 1 and spoken_of[name]]
         if len(several) > 1 and len(common := set.intersection(*(methods[name] for name in several))) > 1:
             chosen = of_access.index.get_level_values("experiment").isin(several)
             chosen &= of_access.index.get_level_values("method").isin(common)
