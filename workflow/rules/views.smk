@@ -186,8 +186,9 @@ rule leaderboard:
         options=LEADERBOARD.stage.options(),
         older=LEADERBOARD.older,
         measured=MEASURED,
+        comparison=COMPARISON.path,
     shell:
-        "rm -f {params.older} && python -m amun_steps.views.leaderboard {params.measured} --comparison {COMPARISON.path}"
+        "rm -f {params.older} && python -m amun_steps.views.leaderboard {params.measured} --comparison {params.comparison}"
         " {params.options} --csv {output.csv} --markdown-file {output.markdown} --pdf {output.pdf} --png {output.png} &> {log}"
 
 
