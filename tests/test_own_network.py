@@ -79,7 +79,7 @@ def test_a_torchvision_model_is_torchvision_s():
 @pytest.mark.parametrize("drawing", [True, False])
 def test_stochastic_depth_is_known_to_draw(drawing):
     network = torchvision("efficientnet_b0", dropout=0.0, stochastic_depth_prob=0.2 * drawing)
-    assert Stack(network, torch.empty(1, 0), {}).random == drawing
+    assert initialise(network, [0], CPU).random == drawing
 
 
 def learn(index, labels, seed) -> Member:

@@ -17,7 +17,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from amun_steps.store.addresses import canonical
 from amun_steps.store.seeds import seed_globally
@@ -51,10 +50,14 @@ class Stack:
 
     @cached_property
     def random(self) -> bool:
-        """Whether the network draws random numbers while it is trained, as dropout does."""
-        with _Draws() as draws, torch.device("meta"):
-            self.module.train()(torch.empty(2, *self.network["shape"]))
-        return draws.found
+        """Whether the network draws random numbers while it is trained, as dropout does: whether a generator moves."""
+        device = self.weights.device
+        gpus = [device.index] if device.type == "cuda" else []
+        with torch.no_grad(), torch.random.fork_rng(gpus):
+            before = [torch.get_rng_state(), *map(torch.cuda.get_rng_state, gpus)]
+            self[:1].logits(torch.zeros(1, 2, *self.network["shape"], device=device), train=True)
+            after = [torch.get_rng_state(), *map(torch.cuda.get_rng_state, gpus)]
+        return not all(map(torch.equal, before, after))
 
     def __getitem__(self, models: slice | Sequence[int]) -> "Stack":
         """A stack of copies of `models` (which may repeat)."""
@@ -92,16 +95,6 @@ class Stack:
         """(models, N, classes) logits in evaluation mode of (N, channels, height, width) images, on the CPU."""
         parts = [self.logits(part.expand(self.size, *part.shape)).float().cpu() for part in images.split(batch)]
         return torch.cat(parts, dim=1)
-
-
-class _Draws(TorchDispatchMode):
-    """Whether an operation inside draws from a random generator."""
-
-    found = False
-
-    def __torch_dispatch__(self, operation, types, arguments=(), options=None):
-        self.found |= torch.Tag.nondeterministic_seeded in operation.tags
-        return operation(*arguments, **(options or {}))
 
 
 def _forward(module: nn.Module, parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor) -> Tensor:
