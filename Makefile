@@ -2,6 +2,7 @@
 # make compare: all methods on forget sets that are easy and that are not, by all judges, on digits; at most an hour, and as
 # often more as REPLICATES says.
 # make report: these in one HTML file. make fashion: the main experiment on Fashion-MNIST, an hour or two.
+# make bench: what this costs beside other packages and code, into benchmarks/README.md; 20 minutes.
 # make plan: what CONFIG will cost, before it runs. make test: the tests, those that run the workflow beside the others.
 # make faults: the workflow killed KILLS times.
 # make mutants: whether the tests notice wrong science, two edits side by side. Each installs what it needs.
@@ -12,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --quiet host
 
-.PHONY: demo all compare report fashion plan test test-workflow test-steps faults mutants lint format
+.PHONY: demo all compare report fashion plan bench test test-workflow test-steps faults mutants lint format
 
 demo: $(VENV)/.installed
 	$(SNAKEMAKE) --configfile config/quickstart.yaml -- $(patsubst %,results/tables/table%.csv,1 2 10 11)
@@ -38,6 +39,9 @@ fashion: $(VENV)/.installed
 
 plan: $(VENV)/.installed
 	@$(BIN)/amun plan $(CONFIG)
+
+bench: $(VENV)/.peers
+	$(BIN)/python benchmarks/bench.py
 
 test: $(VENV)/.installed
 	@$(MAKE) --no-print-directory --jobs 2 --keep-going test-workflow test-steps
@@ -69,4 +73,9 @@ format: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	python3 -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# The peers alone: they want a requests of 2021 and a visdom that does not build any more, and use neither here.
+$(VENV)/.peers: $(VENV)/.installed
+	$(BIN)/pip install --quiet --no-deps $$(sed -n 's/^bench = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
 	touch $@

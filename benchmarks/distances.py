@@ -3,44 +3,18 @@
 `python benchmarks/distances.py`: a minute on a CPU. One network of the demo, 300 training images of digits.
 """
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
-import torch
-import yaml
+from attacks import attacked
+from demo import forward_of
 
 from amun_steps.steps.adversarial import Attack, Search, build_adversarial_set, choose_epsilon_init
-from amun_steps.steps.dataset import dataset
-from amun_steps.training import stack as stacks
-from amun_steps.training.data import load
-from amun_steps.training.device import device, images_on
-from amun_steps.training.fit import fit
-from amun_steps.training.recipe import Augmentation, Member, Recipe, Samples, Schedule
-
-QUICKSTART = yaml.safe_load((Path(__file__).parent.parent / "config" / "quickstart.yaml").read_text())
 
 
 def main() -> None:
     """Train the network, search with each choice, and print a row of Markdown for each."""
-    with TemporaryDirectory() as folder:
-        source = dict(QUICKSTART["datasets"]["digits"])
-        dataset(source=source.pop("source"), parameters=source, output=Path(folder) / "dataset.h5")
-        data = load(Path(folder) / "dataset.h5")
-    images, labels = images_on(data, device()), torch.from_numpy(data.labels)
-    recipe = dict(QUICKSTART["training"]["scratch"])
-    schedule = Schedule(recipe.pop("learning_rate"), recipe.pop("step"), recipe.pop("factor"))
-    recipe = Recipe(**recipe | {"augmentation": Augmentation(**recipe["augmentation"])})
-    network = QUICKSTART["experiments"]["digits"]["network"] | {"shape": data.images.shape[1:], "classes": data.classes}
-    model = stacks.initialise(network, [0], device())
-    samples = Samples.among(data.train, labels)
-    fit(model, images, [Member(lambda *_: [samples], schedule, seed=0)], recipe)
-
-    def forward(x: torch.Tensor) -> torch.Tensor:
-        return model.logits(x[None])[0]
-
+    model, x, y = attacked(300, None)
+    forward = forward_of(model)
     print("| attack | `share` | `restart` | epsilon_init | median distance | mean distance | gradients a sample |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    x, y = images[:300], labels[:300].to(device())
 
     def row(attack: Attack, name: str, restart: str) -> None:
         start = choose_epsilon_init(forward, x[:100], y[:100], attack, range(100))

@@ -9,23 +9,19 @@ five runs, ratios are of runs that alternate. Without a GPU everything is as sma
 import json
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
+from ratios import alternated, seconds
 from torch.profiler import ProfilerActivity, profile
+from training import BATCH, RESNET, Training
 
 from amun_steps.store.receipts import device_name
 from amun_steps.training.device import device
-from amun_steps.training.fit import cross_entropy, fit, sgd_step
-from amun_steps.training.recipe import Augmentation, Member, Recipe, Samples, Schedule
-from amun_steps.training.stack import initialise
 
-RESNET = {"name": "resnet18", "shape": [3, 32, 32], "classes": 10}
 VGG = {"name": "vgg", "shape": [3, 64, 64], "classes": 200}
 SMALL = {"name": "small_resnet", "width": 32, "strides": [1], "stem_stride": 2, "shape": [1, 8, 8], "classes": 10}
 
@@ -44,63 +40,7 @@ class Size:
 
 ON_GPU = Size({"ResNet-18, 32x32": RESNET, "VGG19, 64x64": VGG}, 50_000, 1152, 256, 5)
 ON_CPU = Size({"small ResNet, 8x8": SMALL}, 256, 128, 2, 1)
-PADDED = Augmentation(crop_padding=4, flip=True)
-BATCH, EPOCHS = 128, 200
-
-
-class Training:
-    """One epoch of a network on random images, in the ways that are compared."""
-
-    def __init__(self, network: dict[str, Any], images: int, models: int = 1):
-        self.network, self.where = network, device()
-        torch.manual_seed(0)
-        self.pool = torch.rand(images, *network["shape"], device=self.where)
-        labels = torch.randint(0, network["classes"], (images,))
-        samples = Samples.of(torch.arange(images), labels)
-        self.members = [Member(lambda *_: [samples], Schedule(0.1), seed) for seed in range(models)]
-        self.labels = labels.to(self.where)
-        self.padding = PADDED if min(network["shape"][1:]) > 2 * PADDED.crop_padding else Augmentation()
-
-    def ours(self, precision: str = "bfloat16", compile: bool = False) -> torch.Tensor:
-        """By the training loop, with augmentation; the weights."""
-        stack = initialise(self.network, range(len(self.members)), self.where)
-        recipe = Recipe(1, BATCH, 0.9, 5e-4, self.padding, precision=precision, compile=compile)
-        fit(stack, self.pool, self.members, recipe)
-        return stack.weights
-
-    def bare(self, precision: str = "bfloat16") -> torch.Tensor:
-        """The same steps of one model on one batch that is already there: no shuffling, no augmentation, no log."""
-        stack = initialise(self.network, [0], self.where)
-        velocity, rate = torch.zeros_like(stack.weights), torch.full((1, 1), 0.1, device=self.where)
-        images, labels = self.pool[None, :BATCH], self.labels[None, :BATCH]
-        for _ in range(-(-len(self.pool) // BATCH)):
-            weights = stack.weights.detach().requires_grad_()
-            with torch.autocast(self.where.type, torch.bfloat16, enabled=precision == "bfloat16"):
-                loss = cross_entropy(stack.logits(images, weights=weights, train=True), labels).mean()
-            (gradient,) = torch.autograd.grad(loss, weights)
-            sgd_step(stack.weights, gradient, velocity, rate, 0.9, 5e-4)
-        return stack.weights
-
-
-def seconds(run: Callable[[], object]) -> float:
-    """Of one run, until the device is through."""
-    wait = torch.cuda.synchronize if device().type == "cuda" else lambda: None
-    wait()
-    start = time.perf_counter()
-    run()
-    wait()
-    return time.perf_counter() - start
-
-
-def alternated(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """The median seconds of each of several ways, which take turns; the first round is not counted."""
-    taken: dict[str, list[float]] = {name: [] for name in runs}
-    for run in runs.values():
-        run()
-    for _ in range(repeats):
-        for name, run in runs.items():
-            taken[name].append(seconds(run))
-    return {name: median(times) for name, times in taken.items()}
+EPOCHS = 200
 
 
 def speed(size: Size) -> dict[str, Any]:
