@@ -1,6 +1,7 @@
 # make demo: the paper's main experiment on real handwritten digits. make all: all its tables and figures on them.
 # make compare: all methods on forget sets that are easy and that are not, by all judges, on digits; at most an hour, and as
 # often more as REPLICATES says.
+# make ensemble: a few methods by 100 unlearned and 100 retrained models of each forget set, on digits; at most an hour.
 # make report: these in one HTML file. make fashion: the main experiment on Fashion-MNIST, an hour or two.
 # make bench: what this costs beside other packages and code, into benchmarks/README.md; 20 minutes.
 # make plan: what CONFIG will cost, before it runs. make test: the tests, those that run the workflow beside the others.
@@ -13,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --quiet host
 
-.PHONY: demo all compare report fashion plan bench test test-workflow test-steps faults mutants lint format
+.PHONY: demo all compare ensemble report fashion plan bench test test-workflow test-steps faults mutants lint format
 
 demo: $(VENV)/.installed
 	$(SNAKEMAKE) --configfile config/quickstart.yaml -- $(patsubst %,results/tables/table%.csv,1 2 10 11)
@@ -28,6 +29,11 @@ compare: $(VENV)/.installed
 	$(SNAKEMAKE) --configfile config/compare.yaml $(if $(REPLICATES),--config replicates=$(REPLICATES)) -- all results/compare/report.html
 	@cat results/compare/tables/random10.md
 	@ls results/compare/*.csv results/compare/report.html
+
+ensemble: $(VENV)/.installed
+	$(SNAKEMAKE) --configfile config/ensemble.yaml -- all results/ensemble/report.html
+	@cat results/ensemble/judges.md
+	@ls results/ensemble/*.csv results/ensemble/report.html
 
 report: $(VENV)/.installed
 	$(SNAKEMAKE) --configfile config/quickstart.yaml -- all results/report.html

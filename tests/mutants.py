@@ -89,6 +89,12 @@ MUTANTS = [
         "amun_steps/views/judges.py",
         COMPARISON,
         ("of_sets[columns].mean()", "of_sets[columns].first()", "the mean of the retrained models"),
+        ('{"epsilon": 20,', '{"epsilon": 15,', "fifteen models do not tell a shift of a standard deviation"),
+        ('"klom": 50}', '"klom": 30}', "nor thirty by KLoM"),
+        (".ft_auc.count()", ".size()", "one that diverged is no model"),
+        (" if self.models else found", "", "runs differ by their originals"),
+        ("return found.groupby(level=[\"replicate\", \"set\"]).mean() if self.models else found", "return found",
+         "a set has one epsilon, however many originals"),
         (".where(models >= judge.models)", "", "of few models a distribution says nothing"),
         (".clip(upper=standard.models)", "", "nor of few retrained ones"),
         ('[*keys, "original", "run"]), (', 'keys), (', "a judgement is of its own run"),
@@ -100,7 +106,7 @@ MUTANTS = [
     *_of(
         "amun_steps/views/comparison.py",
         COMPARISON,
-        ("methods[name][judge.name] - methods[other][judge.name])", "methods[name][judge.name])", "paired"),
+        ("measured[name] - measured[other])", "measured[name])", "paired"),
         ("p <= 1 - LEVEL", "between.p <= 1 - LEVEL", "adjusted for the number of pairs"),
         ("sorted(means, key=means.__getitem__)", "sorted(means)", "the lowest is first and bold"),
         ("not alike[name])", "alike[name])", "filled is told from the lowest"),
@@ -304,8 +310,9 @@ MUTANTS = [
     *_of(
         "amun_steps/views/judgements.py",
         "test_judgements.py",
-        ("KLOM_WANTS = 512, 100", "KLOM_WANTS = 512, 10", "KLoM wants 100"),
-        ("math.log(fewest - 1)", "math.log(fewest + 99)", "so few show no more than log(N - 1)"),
+        (".map(ENOUGH).fillna(0)", ".map(ENOUGH).fillna(0) * 0", "of few models a distribution says nothing"),
+        ("found.models // 2)", "found.models)", "retrained models are compared by halves"),
+        ("max(n - n / m, m - m / n)", "n", "so many show no more than with one wrong rule"),
     ),
     *_of(
         "amun_steps/judging/mis.py",

@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 from scipy.stats import t, ttest_1samp
 
 from amun_steps.judging.comparison import difference, holm, like_the_lowest
+from amun_steps.judging.divergences import klom
+from amun_steps.judging.epsilon import epsilons
 from amun_steps.views.comparison import COLUMNS, comparison, draw, markdown, pairs
-from amun_steps.views.judges import JUDGES, distances, heard, load
+from amun_steps.views.judges import ENOUGH, JUDGES, distances, heard, load
+from amun_steps.views.tables import ALIKE
 
 CROSSED = ["set", "original"]
 
@@ -362,15 +365,52 @@ def test_judgements_are_those_of_their_runs_and_of_all_runs_of_their_set(tmp_pat
 
 
 def test_a_judge_of_distributions_is_asked_where_there_are_as_many_models_as_it_wants(tmp_path):
-    many = [run("ft", 0, 0, 50.0, gap=1.0) | {"run": k} for k in range(100)]
-    retrained = [run("retrained", 0, None, 50.0, "") | {"run": k} for k in range(100)]
+    many = [run("ft", 0, 0, 50.0, gap=1.0) | {"run": k} for k in range(50)]
+    retrained = [run("retrained", 0, None, 50.0, "") | {"run": k} for k in range(50)]
+    diverged = [run("retrained", 0, None, math.nan, "") | {"run": 50}]
     for left_out, expected in ((0, 7.0), (1, math.nan)):
-        rows = pd.DataFrame([*many[left_out:], *retrained])
-        found = distances(loaded(tmp_path, rows, [judgement("ft", 0, "klom_forget", 7.0)]))
-        np.testing.assert_equal(found.klom_forget.tolist(), [expected])
-        rows = pd.DataFrame([*many, *retrained[left_out:]])
-        found = distances(loaded(tmp_path, rows, [judgement("ft", 0, "klom_forget", 7.0)]))
-        np.testing.assert_equal(found.klom_forget.tolist(), [expected])
+        for rows in ([*many[left_out:], *retrained], [*many, *retrained[left_out:], *diverged]):
+            found = distances(loaded(tmp_path, pd.DataFrame(rows), [judgement("ft", 0, "klom_forget", 7.0)]))
+            np.testing.assert_equal(found.klom_forget.tolist(), [expected])
+
+
+@pytest.mark.parametrize(("judge", "measure", "few"), [("epsilon", epsilons, 15), ("klom", klom, 30)])
+def test_enough_models_tell_a_shift_by_a_standard_deviation_in_half_of_the_samples(judge, measure, few):
+    """At 5%; 4000 samples of each."""
+
+    def told(models: int) -> float:
+        unlearned, retrained, shifted = np.random.default_rng(0).normal(size=(3, models, 4000))
+        return (measure(shifted + 1, retrained) > np.quantile(measure(unlearned, retrained), 0.95)).mean()
+
+    assert 0.5 <= told(ENOUGH[judge]) < 0.6
+    assert told(few) < 0.4
+
+
+@pytest.mark.parametrize(("n", "m"), [(9, 3), (3, 3), (20, 20)])
+def test_so_few_models_show_no_epsilon_above_the_largest_of_rules_that_err(n, m):
+    unlearned, retrained = np.random.default_rng(0).normal(size=(2, max(n, m), 1000))
+    found = epsilons(unlearned[:n] + 2, retrained[:m])
+    assert found[found < 50].max() == pytest.approx(math.log(max(n - n / m, m - m / n)), abs=1e-4)
+
+
+def test_what_is_known_of_a_set_says_nothing_of_how_originals_differ(tmp_path):
+    """One judgement for all models of a set is one number, however many originals they are of."""
+    runs, judged = [], []
+    for s in range(2):
+        runs += [run("retrained", s, None, 50.0, "") | {"run": k} for k in range(20)]
+        for k, name in enumerate(("ft", "rl")):
+            runs += [run(name, s, o, 50.0, gap=1.0) | {"run": 0} for o in range(20)]
+            judged.append(judgement(name, s, "epsilon", 1.5 + k + 0.1 * s * k))
+    cells = distances(loaded(tmp_path, pd.DataFrame(runs), judged))
+    found = pairs(cells).set_index("judge").loc["epsilon"]
+    expected = ttest_1samp([-1.0, -1.1], 0).confidence_interval(0.95)
+    assert (found.cells, found.over) == (2, "set")
+    assert (found.low, found.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+    one = cells.xs(0, level="set", drop_level=False)
+    alone = pairs(one).set_index("judge").loc["epsilon"]
+    assert (alone.difference, alone.cells, alone.over) == (-1, 1, "")
+    assert math.isnan(alone.p)
+    assert f"2.50 {ALIKE}" in markdown(one)
 
 
 def test_only_judges_that_were_asked_are_in_a_comparison(tmp_path):

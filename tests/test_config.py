@@ -18,6 +18,7 @@ from amun_steps.plan import signatures, views
 from amun_steps.plan.messages import ConfigError
 from amun_steps.plan.networks import try_networks
 from amun_steps.plan.signatures import find_function
+from amun_steps.views.judges import ENOUGH
 
 REPOSITORY = Path(__file__).parent.parent
 GOOD = yaml.safe_load((REPOSITORY / "tests" / "tiny.yaml").read_text())
@@ -291,11 +292,25 @@ def test_snakemake_refuses_what_its_own_reading_lets_pass(tmp_path):
         assert not (where / "results" / "store").exists()
 
 
-@pytest.mark.parametrize("name", ["quickstart.yaml", "compare.yaml", "fashion.yaml", "config.yaml"])
+@pytest.mark.parametrize("name", ["quickstart.yaml", "compare.yaml", "ensemble.yaml", "fashion.yaml", "config.yaml"])
 def test_the_configs_that_come_with_the_project_are_right(name):
     config = yaml.safe_load((REPOSITORY / "config" / name).read_text())
     plan = views.load(config)
     assert {s.method for s in plan.scored} == {"retrained", "original", *config["methods"]}
+
+
+def test_the_ensemble_has_as_many_models_of_each_set_as_the_judges_of_distributions_want():
+    """As many as KLoM's authors have, all independent: an original for each unlearned model."""
+    plan = views.load(yaml.safe_load((REPOSITORY / "config" / "ensemble.yaml").read_text()))
+    unlearned = [stage for stage in plan.stages.values() if stage.kind == "unlearned"]
+    assert len(unlearned) == 11
+    for stage in unlearned:
+        assert (stage.builds_on["originals"].count, stage.parameters["runs"]) == (100, 1)
+        assert stage.builds_on["forget"].parameters["sets"] == 3
+    assert {stage.count for stage in plan.stages.values() if stage.kind == "retrained"} == {100}
+    assert len([stage for stage in plan.stages.values() if stage.kind == "shadows"]) == 11
+    assert all(scored.judged for scored in plan.scored)
+    assert max(ENOUGH.values()) <= 100
 
 
 def test_a_stage_s_address_covers_what_it_builds_on():

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import ttest_1samp
-from test_comparison import BASE, NEAR, RETRAINED, run, toy
+from test_comparison import BASE, NEAR, OF_RUNS, RETRAINED, run, toy
 
 from amun_steps.judging.comparison import Difference
 from amun_steps.views.dots import Dot, dots
@@ -70,7 +70,13 @@ def test_many_that_are_not_told_apart_are_counted():
 
 
 def test_where_nothing_is_compared_that_is_said():
-    assert told(toy(ft=BASE)) == "No experiment has several methods with the same access: there is nothing to compare."
+    nothing = "There is nothing to compare: "
+    assert told(toy(ft=BASE)) == f"{nothing}no experiment has several methods with the same access."
+    diverged = toy(ft=BASE, amun=BASE)
+    diverged.loc[diverged.access != "", list({judge.column for judge in OF_RUNS})] = math.nan
+    assert told(diverged) == (
+        f"{nothing}where an experiment has several methods with the same access, all their runs diverged."
+    )
 
 
 def test_the_numbers_are_those_of_the_pictures():
@@ -120,4 +126,4 @@ def test_the_step_writes_the_same_bytes_each_time_also_of_nothing(tmp_path):
     assert written[0] == written[1]
     assert len(written[0][0].splitlines()) == 4
     assert len(written[2][0].splitlines()) == 1
-    assert written[2][1].startswith(b"No experiment")
+    assert written[2][1].startswith(b"There is nothing")

@@ -35,13 +35,14 @@ def pairs(cells: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for setting, methods in settings(cells):
         for judge in heard(pd.concat(methods.values())):
+            measured = {name: judge.of(of) for name, of in methods.items()}
             found = [
-                (name, other, difference(methods[name][judge.name] - methods[other][judge.name]))
+                (name, other, difference(measured[name] - measured[other]))
                 for name, other in itertools.combinations(methods, 2)
             ]
             adjusted = holm([between.p for _, _, between in found])
             for (name, other, between), p in zip(found, adjusted, strict=True):
-                means = [methods[m][judge.name].mean() for m in (name, other)]
+                means = [measured[m].mean() for m in (name, other)]
                 told = "" if pd.isna(p) else p <= 1 - LEVEL
                 numbers = (between.mean, between.low, between.high, between.p, p, told, between.freedom, between.cells)
                 rows.append([*setting, judge.name, name, other, *means, *numbers, " and ".join(between.over)])
@@ -70,12 +71,13 @@ def markdown(cells: pd.DataFrame) -> str:
 
 def _column(methods: Mapping[str, pd.DataFrame], judge: Judge) -> dict[str, str]:
     """The cells of one judge's column, of the methods that it has a number of, lowest first."""
-    alike = like_the_lowest({name: of[judge.name] for name, of in methods.items()})
-    means = {name: methods[name][judge.name].mean() for name in alike}
+    measured = {name: judge.of(cells) for name, cells in methods.items()}
+    alike = like_the_lowest(measured)
+    means = {name: measured[name].mean() for name in alike}
     found: dict[str, str] = {}
     for name in sorted(means, key=means.__getitem__):
         lowest = next(iter(found), name)
-        above = difference(methods[name][judge.name] - methods[lowest][judge.name])
+        above = difference(measured[name] - measured[lowest])
         cell = f"{means[name]:.{judge.decimals}f}"
         if cell == f"{means[lowest]:.{judge.decimals}f}":  # a tie in print
             cell = f"**{cell}**"

@@ -9,6 +9,7 @@ import pandas as pd
 from amun_steps.store.step import Output, main, step
 from amun_steps.views.efficiency import KEYS, Timed
 from amun_steps.views.efficiency import efficiency as efficiency_of
+from amun_steps.views.judges import ENOUGH
 from amun_steps.views.runs import read_runs
 from amun_steps.views.tables import ACCESS, METHODS, aligned
 
@@ -28,10 +29,11 @@ SHOWN = {
     "efficiency": ("Efficiency", 1),
     "efficiency_first": ("Efficiency, first", 1),
 }
-"""The columns of the table, each with its title and decimals: of runs, of judgements and of efficiencies."""
+"""The columns of the table, each with its title and decimals: of runs, of judgements and of efficiencies. One that says
+nothing of any line is left out."""
 
-EPSILON_WANTS, KLOM_WANTS = 512, 100
-"""How many unlearned and retrained models their authors have for each forget set."""
+SETS = [*KEYS, "replicate", "set"]
+"""What a judgement of many models is of."""
 
 OF_RUNS = ("average_gap_ft_auc", "ft_auc")
 OTHERS = {"retrained": "Retrain", "original": "Original"}
@@ -41,8 +43,11 @@ def summarise(judged: pd.DataFrame, runs: pd.DataFrame, saved: pd.DataFrame) -> 
     """A line for each experiment, forget set, access and method, with mean, std (over n - 1) and count of each judge of
     SHOWN over its runs, or over its sets, and `diverged`, the runs that did; in the order of `runs`.
 
-    runs: rows of views of runs. saved: efficiencies. A judge says nothing of a run that diverged.
+    runs: rows of views of runs. saved: efficiencies. A judge says nothing of a run that diverged, and epsilon and KLoM
+    nothing of fewer models than ENOUGH.
     """
+    fewest = judged.join(compared(judged).min(axis=1).rename("fewest"), on=SETS).fewest
+    judged = judged[fewest >= judged.judge.str.partition("_")[0].map(ENOUGH).fillna(0)]
     melted = runs.melt([*KEYS, "diverged"], list(OF_RUNS), var_name="judge")
     efficient = saved.melt(KEYS, ["efficiency", "efficiency_first"], var_name="judge")
     everything = pd.concat([melted, judged, efficient])[[*KEYS, "judge", "value"]]
@@ -53,16 +58,29 @@ def summarise(judged: pd.DataFrame, runs: pd.DataFrame, saved: pd.DataFrame) -> 
     return runs.groupby(KEYS, sort=False).diverged.sum().to_frame().join(found).reset_index()
 
 
+def compared(judged: pd.DataFrame) -> pd.DataFrame:
+    """How many models epsilon and KLoM compared in each of SETS: `models`, with `retrained`; of retrained models, their
+    halves. Those that diverged are none."""
+    models = judged[judged.judge == "lira_auc"].groupby(SETS).value.count().rename("models").reset_index()
+    keys = [name for name in SETS if name not in ("method", "access")]
+    retrained = models[models.method == "retrained"].set_index(keys).models
+    found = models.join(retrained.rename("retrained"), on=keys)
+    found["models"] = found.models.mask(found.method == "retrained", found.models // 2)
+    found["retrained"] = found.retrained.mask(found.method == "retrained", found.retrained - found.models)
+    return found.set_index(SETS)
+
+
 def markdown(summary: pd.DataFrame, judged: pd.DataFrame, labels: Mapping[str, str], references: Sequence[int]) -> str:
     """The table as Markdown that is aligned for a terminal. labels: what each family of forget sets is called."""
     several = summary.experiment.nunique() > 1
-    head = [*(["Experiment"] if several else []), "Forget", "Access", "Method", *(title for title, _ in SHOWN.values())]
+    shown = {judge: how for judge, how in SHOWN.items() if summary[f"{judge}_mean"].notna().any()}
+    head = [*(["Experiment"] if several else []), "Forget", "Access", "Method", *(title for title, _ in shown.values())]
     body = []
     for _, line in summary.iterrows():
         name = OTHERS.get(line.method) or METHODS.get(line.method, line.method)
         cells = [line.experiment] if several else []
         cells += [labels[line.forget], ACCESS.get(line.access, ""), name + ("†" if line.diverged else "")]
-        body.append(cells + [_cell(line, judge, decimals) for judge, (_, decimals) in SHOWN.items()])
+        body.append(cells + [_cell(line, judge, decimals) for judge, (_, decimals) in shown.items()])
     return "\n".join([caption(summary, judged, references), "", *aligned(head, body)]) + "\n"
 
 
@@ -75,20 +93,12 @@ def _cell(line: pd.Series, judge: str, decimals: int) -> str:
 
 def caption(summary: pd.DataFrame, judged: pd.DataFrame, references: Sequence[int]) -> str:
     """What the reader has to know, in one paragraph."""
-    of_runs = judged[judged.judge == "tow"]
-    each = of_runs.groupby([*KEYS, "replicate", "set"]).size().reset_index(name="models")
-    unlearned, retrained = each[~each.method.isin(OTHERS)].models, each[each.method == "retrained"].models
     text = (
         "All judges, best where Retrain is: mean and standard deviation over runs; of epsilon and KLoM, over forget"
         " sets. AUC and TPR in percent, JSD and KLoM in nats. Retrain: each model against the others without the same"
-        " set; for epsilon and KLoM, one half against the other. LiRA and RMIA (FT AUC) had"
-        f" {_range(references)} reference models. Epsilon and KLoM compared {_range(unlearned)} unlearned with"
-        f" {_range(retrained)} retrained models a set; their authors have {EPSILON_WANTS} and {KLOM_WANTS} of each."
+        f" set. LiRA and RMIA (FT AUC) had {_range(references)} reference models."
     )
-    if (fewest := min(unlearned.min(), retrained.min())) < KLOM_WANTS:
-        text += " Of so few, models of one kind already look far apart: neither tells a good method from a bad one."
-    elif fewest < EPSILON_WANTS:
-        text += f" Of so few no epsilon above {math.ceil(math.log(fewest - 1))} gets points."
+    text += _of_many(summary, compared(judged))
     if summary.efficiency_mean.notna().any():
         text += (
             " Efficiency: seconds of retraining for one of unlearning; first: with what is done once for all requests,"
@@ -96,6 +106,34 @@ def caption(summary: pd.DataFrame, judged: pd.DataFrame, references: Sequence[in
         )
     if summary.diverged.any():
         text += " † Some runs diverged: they are in no mean."
+    return text
+
+
+def _of_many(summary: pd.DataFrame, models: pd.DataFrame) -> str:
+    """What epsilon and KLoM are of, and where they are too few.
+
+    models: how many they compared (see `compared`).
+    """
+    unlearned, retrained = map(_range, models.query("method not in @OTHERS").to_numpy().T)
+    text = (
+        f" Epsilon and KLoM are of {unlearned} unlearned and {retrained} retrained models a set; their authors have 512"
+        " and 100 of each."
+    )
+    epsilon, klom = (summary[f"{judge}_mean"].notna().any() for judge in ("epsilon", "klom_forget"))
+    if epsilon:
+        enough = models[models.min(axis=1) >= ENOUGH["epsilon"]]
+        most = max(math.log(max(n - n / m, m - m / n)) for n, m in enough.to_numpy())
+        text += (
+            f" By chance alone epsilon is about 1.6; {most:.1f} is the most that so many show, but for 50: two kinds"
+            " that never overlap."
+        )
+    if klom:
+        text += " KLoM is above 0 by chance, the more the fewer there are."
+    if epsilon or klom:
+        text += " Of retrained models they are of one half against the other."
+    for judge, title, shown in (("epsilon", "epsilon", epsilon), ("klom", "KLoM", klom)):
+        if not shown:
+            text += f" Of fewer than {ENOUGH[judge]} of each, {title} tells only how few they are, and is not shown."
     return text
 
 

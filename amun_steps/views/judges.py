@@ -8,6 +8,16 @@ import pandas as pd
 from amun_steps.judging.comparison import CLUSTERS
 from amun_steps.views.runs import read_runs
 
+ENOUGH = {"epsilon": 20, "klom": 50}
+"""The fewest unlearned and retrained models of a forget set of which a judgement of distributions over models says
+anything: of so many of each, a sample by which the two are normal and a standard deviation apart is told in at least
+half of the cases, at 5%, from one by which they are the same (`tests/test_judges.py`).
+
+The largest epsilon of n and m models that are not told apart without an error is log(n - n / m): the rule with one of
+n wrong, and all but one of m. That of 9 and 3 is 1.79, of 3 and 3 it is 0.69; of 20 and 20 it is 2.94. By chance alone
+epsilon has a median of 1.6, and is above 2.2 by one sample of 20: of few models it tells how few they are.
+"""
+
 SETTING = ["experiment", "forget", "access"]
 """Methods are compared in the same experiment, of the same sizes of forget sets, with the same access."""
 
@@ -18,7 +28,8 @@ class Judge:
     the models retrained without the same forget set.
 
     title: what a table calls it. decimals: of a distance in print, in points (or in what the judgement has). models:
-    how many unlearned and retrained models of each forget set it wants; where there are fewer, it is not asked.
+    of how many unlearned and retrained models of a forget set it has one judgement (see ENOUGH), 0 where it has one of
+    each run; where there are fewer, it is not asked.
     """
 
     name: str
@@ -27,6 +38,12 @@ class Judge:
     ideal: float | None = None
     decimals: int = 2
     models: int = 0
+
+    def of(self, cells: pd.DataFrame) -> pd.Series:
+        """Its distances in the cells of one method (see `distances`): those of all models of a forget set once, as they
+        say nothing of how originals differ."""
+        found = cells[self.name]
+        return found.groupby(level=["replicate", "set"]).mean() if self.models else found
 
 
 JUDGES = (
@@ -45,8 +62,8 @@ JUDGES = (
     Judge("test_accuracy", "Test Acc", "test_accuracy"),
     Judge("tow", "ToW", "tow", 1, decimals=3),
     Judge("jsd", "JSD", "jsd", 0, decimals=3),
-    Judge("epsilon", "Epsilon", "epsilon", 0, models=100),
-    Judge("klom_forget", "KLoM D_F", "klom_forget", 0, models=100),
+    Judge("epsilon", "Epsilon", "epsilon", 0, models=ENOUGH["epsilon"]),
+    Judge("klom_forget", "KLoM D_F", "klom_forget", 0, models=ENOUGH["klom"]),
 )
 """All judges, in the order of tables. The first is the one that methods are ordered by."""
 
@@ -80,7 +97,7 @@ def distances(runs: pd.DataFrame) -> pd.DataFrame:
     asked = [judge for judge in JUDGES if judge.column in runs]
     columns = sorted({judge.column for judge in asked if judge.ideal is None})
     of_sets = retrained.groupby(keys)
-    standard = unlearned[keys].join(of_sets[columns].mean().assign(models=of_sets.size()), on=keys)
+    standard = unlearned[keys].join(of_sets[columns].mean().assign(models=of_sets.ft_auc.count()), on=keys)
     models = unlearned.groupby([*SETTING, "method", *keys[2:]])["set"].transform("size").clip(upper=standard.models)
     found = unlearned[[*SETTING, "method", *CLUSTERS]].assign(
         **{

@@ -81,7 +81,9 @@ def draw_trades(found: Mapping[Setting, Trade]) -> Figure:
 def said(found: Sequence[Board], of_gaps: Mapping[Setting, Mapping[str, Dot]]) -> str:
     """What came out, in two sentences: by mean rank over everything, and by Avg. Gap in each setting."""
     if not found:
-        return "No experiment has several methods with the same access: there is nothing to compare."
+        several = "experiment has several methods with the same access"
+        why = f"where an {several}, all their runs diverged" if of_gaps else f"no {several}"
+        return f"There is nothing to compare: {why}."
     widest = {board.access: board for board in reversed(found)}  # the first of each access, that of all experiments
     ranked = [_ranked(board) for board in reversed(widest.values())]
     alone: dict[str, list[str]] = {}
