@@ -41,7 +41,7 @@ def changed(path: str, value) -> dict:
 WRONG = [
     ("sead", 1, "the config: unknown key 'sead', expected one of", "did you mean 'seed'?"),
     ("seed", ..., "the config: lacks the key 'seed'", "a whole number"),
-    ("tuning.factor", 0.1, "tuning: unknown key 'factor'", "learning_rate, originals, step"),
+    ("tuning.factor", 0.1, "tuning: unknown key 'factor'", "learning_rate, originals, racing, step"),
     ("forget.random10.fraction", 1.5, "forget.random10.fraction: found 1.5", "strictly between 0 and 1"),
     ("forget.random10.fraction", 0, "forget.random10.fraction: found 0", "strictly between 0 and 1"),
     ("forget.random10.sets", "three", 'forget.random10.sets: found "three"', "a whole number from 1"),
@@ -72,6 +72,9 @@ WRONG = [
     ("methods.bad_teacher", {"grid": {"share": [1.5]}}, "methods.bad_teacher.grid.share: found 1.5", "(Share)"),
     ("methods.ft", {"grid": {"learning_rate": [-1]}}, "methods.ft.grid.learning_rate.0: found -1", "learning rate"),
     ("tuning.choices", 0, "tuning.choices: found 0", "from 1"),
+    ("tuning.racing", 1, "tuning.racing: found 1", "strictly between 0 and 1"),
+    ("tuning.racing", True, "tuning.racing: found true", "strictly between 0 and 1"),
+    ("tuning.racing", 0.5, "tuning.originals: found [0]", "race from one to the next; or no racing"),
     ("methods.amun_salun.grid.mask_ratio", [0.5, 1.5], "methods.amun_salun.grid.mask_ratio.1: found 1.5", "0 and 1"),
     ("methods.retrained", {"module": "ft"}, 'methods: found "retrained"', "another name"),
     ("tuning.originals", [2], "tuning.originals: found 2", "experiments.digits.originals.count, which is 2"),

@@ -150,9 +150,9 @@ def test_a_grid_has_a_line_for_each_choice_of_the_rest_and_its_star(axis, tmp_pa
     grid = {"learning_rate": [0.1, 0.01, 0.001], "step": [None, 5], "ratio": [0.5]}
     gaps = iter([3.0, 5.0, 1.0, 3.0, None, 9.0, 2.0, 2.0, 7.0, 7.0, 8.0, 8.0])  # of two originals; one diverged
     rows = [
-        {n: canonical(v) for n, v in point.items()} | {"average_gap": next(gaps)}
+        {n: canonical(v) for n, v in point.items()} | {"original": original, "average_gap": next(gaps)}
         for point in choices(grid)
-        for _ in "ab"
+        for original in (0, 1)
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "part.csv", index=False)
     files = tmp_path / "grid.csv", tmp_path / "best.json"
@@ -169,3 +169,19 @@ def test_a_grid_has_a_line_for_each_choice_of_the_rest_and_its_star(axis, tmp_pa
         np.testing.assert_array_equal(lines[label], sorted(points))
     assert lines["chosen"] == [[0.1, 2.0]]
     assert found.chosen.sum() == 1
+    assert "stopped" not in lines
+
+
+def test_choices_that_racing_stopped_are_crossed_out(axis, tmp_path):
+    grid = {"learning_rate": [0.1, 0.01, 0.001], "step": [None]}
+    files = tmp_path / "part.csv", tmp_path / "grid.csv", tmp_path / "best.json"
+    files[0].write_text(
+        "learning_rate,step,original,average_gap,stopped_after\n0.1,null,0,4,0\n0.01,null,0,3,\n"
+        "0.01,null,1,5,\n0.001,null,0,2,\n0.001,null,1,8,\n"
+    )
+    choose(parts=files[:1], grid=grid, on=[0, 1], racing=0.6, whole=files[1], best=files[2])
+    draw_grid(axis, Panel("grid", "", ["ft"], [[0, 1]]), [files[1:]])
+    lines = {line.get_label(): line.get_xydata().tolist() for line in axis.lines}
+    assert lines["all"] == [[0.001, 5.0], [0.01, 4.0], [0.1, 4.0]]
+    assert lines["stopped"] == [[0.1, 4.0]]
+    assert lines["chosen"] == [[0.01, 4.0]]

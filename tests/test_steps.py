@@ -30,6 +30,7 @@ from amun_steps.steps.tune import tune
 from amun_steps.steps.unlearn import Choice, Run, Unlearner, Unlearning, unlearn
 from amun_steps.store.arrays import write_arrays
 from amun_steps.store.step import InputError
+from amun_steps.training import checkpoint
 from amun_steps.training import stack as stacks
 from amun_steps.training.data import load
 from amun_steps.training.recipe import Schedule
@@ -268,14 +269,14 @@ def test_unlearning_writes_every_run_and_its_numbers(made, tmp_path):
     assert len({tuple(w.tolist()) for w in models.weights[:, :50]}) == 8
 
 
-def tuned(made, where, grid, on, parts=2) -> tuple[pd.DataFrame, dict]:
+def tuned(made, where, grid, on, parts=2, racing=None, stack=32) -> tuple[pd.DataFrame, dict]:
     """The whole grid and the choice, by way of the parts."""
     judged = {"signals": made("signals.h5"), "signal": SIGNAL, "gamma": 2.0, "retrained": made("set2.h5")}
     files = [where / f"part{part}of{parts}.csv" for part in range(parts)]
     for part, output in enumerate(files):
-        options = {"unlearning": unlearning(), "grid": grid, "on": on, "part": part, "parts": parts}
-        tune(**inputs(made), **judged, **options, output=output)
-    choose(parts=files, grid=grid, on=on, whole=where / "grid.csv", best=where / "best.json")
+        options = {"unlearning": unlearning(), "grid": grid, "on": on, "part": part, "parts": parts, "stack": stack}
+        tune(**inputs(made), **judged, **options, racing=racing, output=output)
+    choose(parts=files, grid=grid, on=on, racing=racing, whole=where / "grid.csv", best=where / "best.json")
     return pd.read_csv(where / "grid.csv"), json.loads((where / "best.json").read_text())
 
 
@@ -303,6 +304,45 @@ def test_tuning_keeps_the_whole_grid_and_takes_the_least_gap(made, tmp_path):
     gap = average_gap(measure(model.predict(unlearner.images)[0].numpy()), standard)
     row = grid[(grid.learning_rate == 0.01) & grid.include_forget & (grid.original == 1)]
     assert row.average_gap.item() == pytest.approx(gap, abs=0.2)  # one sample of 90 may flip with the stack's size
+
+
+def test_choices_that_race_are_tried_as_in_the_full_grid_until_they_stop(made, tmp_path, monkeypatch):
+    """In the other order of originals, too; and an interruption on the second one costs what was trained on that."""
+    whole, _ = tuned(made, tmp_path / "whole", GRID, on=[1, 0], parts=1, stack=1)
+    trained = []
+
+    def once(self, runs, size, partial=None):
+        trained.append((partial.name, len(runs)))
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        yield from run(self, runs, size, partial)
+
+    run = Unlearner.run
+    monkeypatch.setattr(Unlearner, "run", once)
+    monkeypatch.setattr(checkpoint, "SECONDS_WORTH", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        tuned(made, tmp_path, GRID, on=[1, 0], parts=1, racing=0.5, stack=1)
+    kept = sorted((tmp_path / ".part0of1.csv.partial" / "original1").iterdir())
+    assert len(kept) == 4
+    raced, best = tuned(made, tmp_path, GRID, on=[1, 0], parts=1, racing=0.5, stack=1)
+    assert trained == [("original1", 4), ("original0", 2)] * 2
+    names = ["learning_rate", "step", "include_forget", "original"]
+    both = raced.merge(whole, on=names, suffixes=("", "_whole"))
+    assert len(both) == len(raced) == 4 + 2
+    for name in ("unlearn_accuracy", "retain_accuracy", "test_accuracy", "ft_auc", "average_gap"):
+        assert both[name].tolist() == both[f"{name}_whole"].tolist()
+    first = whole[whole.original == 1].sort_values("average_gap", kind="stable")
+    stopped = raced[raced.stopped_after.notna()]
+    assert stopped.stopped_after.tolist() == [1, 1]
+    assert set(stopped.average_gap) == set(first.average_gap[2:])
+    went = raced[raced.stopped_after.isna()].groupby(["learning_rate", "include_forget"]).average_gap.mean()
+    assert best["average_gap"] == pytest.approx(went.min(), abs=1e-5)
+    assert (best["learning_rate"], best["hyperparameters"]["include_forget"]) == went.idxmin()
+
+
+def test_a_part_of_a_grid_does_not_race(made, tmp_path):
+    with pytest.raises(ValueError, match="--racing: found a grid in 2 parts, expected one"):
+        tuned(made, tmp_path, GRID, on=[0, 1], racing=0.5)
 
 
 def test_a_grid_that_diverges_everywhere_is_reported_not_raised(made, tmp_path):
@@ -336,7 +376,7 @@ def test_of_a_large_grid_as_many_choices_as_allowed_are_tried(limit):
 
 def test_parts_that_are_not_the_whole_grid_are_an_error(made, tmp_path):
     tuned(made, tmp_path, GRID, on=[0])
-    with pytest.raises(ValueError, match="found 2 trials in 1 parts, expected 4 choices on 1 originals"):
+    with pytest.raises(ValueError, match="found 2 trials in 1 parts, expected 4 of 4 choices on 1 originals"):
         choose(parts=[tmp_path / "part0of2.csv"], grid=GRID, on=[0], whole=tmp_path / "g", best=tmp_path / "b")
 
 

@@ -34,6 +34,7 @@ class Experiment(Models):
         run = {"forget_name": family, "unlearning": self._unlearning(method, access)}
         tried = is_tuned(self.config, method)
         judges = {"retrained": self.retrained(family), "signals": self.signals()} if tried else {}
+        racing = {key: value for key, value in self.config["tuning"].items() if key == "racing" and tried}
         return Stage(
             kind="tuned",
             name=f"{method}-{access}-{family}-tuned",
@@ -42,6 +43,7 @@ class Experiment(Models):
                 **self._judge(family),
                 **grid_of(self.config, method),
                 "on": self.config["tuning"]["originals"],
+                **racing,
             },
             code=["amun_steps.steps.tune", "amun_steps.steps.choose", *self._method_code(method)],
             builds_on={**self._unlearned_from(method), "forget": self.forget(family), **judges},

@@ -84,7 +84,7 @@ class Asked:
             "experiments": {self.experiment: wanted},
             "datasets": {name: of for name, of in config["datasets"].items() if name == base["dataset"]},
             "forget": {FAMILY: {"indices": self.forget.as_posix()}},
-            "tuning": {**config["tuning"], "originals": [0]},
+            "tuning": {key: value for key, value in config["tuning"].items() if key != "racing"} | {"originals": [0]},
             "methods": dict(methods),
             **{key: {} for key in ("requests", "tables", "figures")},
         }

@@ -17,7 +17,7 @@ from amun_steps.plan.forget import forgotten
 from amun_steps.plan.jobs import Job
 from amun_steps.plan.networks import known_sizes
 from amun_steps.plan.stage import Stage
-from amun_steps.steps.choose import choices, part_of
+from amun_steps.steps.choose import choices, part_of, trial_count
 from amun_steps.steps.finetune import PANELS, SETS
 from amun_steps.store.addresses import canonical
 from amun_steps.training import stack as stacks
@@ -120,8 +120,8 @@ def work_of(job: Job, stage: Stage, sizes: Sizes) -> Work:
             cut = int(job.wildcards["part"]), int(job.wildcards["parts"])
             points = part_of(wanted["grid"], *cut, wanted.get("limit"))
             images = sum(images_of(wanted["unlearning"], point, sizes.train, forget) for point in points)
-            count, trials = len(wanted["on"]), len(wanted["on"]) * len(points)
-            counts = {"train": count * images, "predict": trials * samples, "score": trials}
+            trials = trial_count(len(points), len(wanted["on"]), wanted.get("racing"))  # whose choices nobody knows yet
+            counts = {"train": images * trials // len(points), "predict": trials * samples, "score": trials}
             return work(0, trials, wanted["unlearning"], **counts)
         case "unlearned":
             runs = _runs(stage, asked)

@@ -161,8 +161,9 @@ def draw_losses(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -> pd
 def draw_grid(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -> pd.DataFrame:
     """Avg. Gap of a method's tuning over the learning rate, a line for each choice of the rest; the star was chosen.
 
-    The files are the grid and the choice (see `amun_steps.steps.choose`). A trial that diverged has no point. Of a
-    method that has no learning rate it is over its first hyperparameter that varies.
+    The files are the grid and the choice (see `amun_steps.steps.choose`). A trial that diverged has no point, and one
+    that racing stopped is crossed out: its gap is over fewer originals. Of a method that has no learning rate it is
+    over its first hyperparameter that varies.
     """
     rows, chosen = read_grid(*files[0])
     others = [name for name in chosen if name != "learning_rate"]
@@ -177,6 +178,9 @@ def draw_grid(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -> pd.D
         line = line.sort_values(over)
         style = GRID_STYLES[number % len(GRID_STYLES)]
         axis.plot(line[over], line.average_gap, label=said.replace("null", "none"), **style)
+    stopped = rows[rows.stopped]
+    if len(stopped):
+        axis.plot(stopped[over], stopped.average_gap, "x", color="#555555", zorder=3, label="stopped")
     best = rows[rows.chosen]
     axis.plot(best[over], best.average_gap, "*", color="#D55E00", markersize=10, zorder=3, label="chosen")
     axis.set(xlabel=label, ylabel="Avg. Gap (points)", xscale="log")

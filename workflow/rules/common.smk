@@ -171,14 +171,14 @@ def attacked_sets(wildcards):
 
 
 def tuning_parts(wildcards):
-    """Input function: the parts that a method's grid is cut into, by the number of trials that a job is worth; none of a
-    grid of one choice."""
+    """Input function: the parts that a method's grid is cut into, by the number of trials that a job is worth; one where
+    choices race, and none of a grid of one choice."""
     tuned = stage(wildcards, "tuned")
     choices = len(choose.choices(tuned.parameters["grid"], tuned.parameters.get("limit")))
     originals = len(tuned.parameters["on"])
     if choices == 1:
         return []
-    parts = min(choices, -(-choices * originals // JOBS["trials_per_job"]))
+    parts = 1 if "racing" in tuned.parameters else min(choices, -(-choices * originals // JOBS["trials_per_job"]))
     return [ancient(tuned.file(f"part{part}of{parts}.csv")) for part in range(parts)]
 
 

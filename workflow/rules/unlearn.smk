@@ -45,7 +45,7 @@ rule choose:
     resources:
         **worth("score"),
     params:
-        options=options("tuned", "grid", "on", "limit"),
+        options=options("tuned", "grid", "on", "limit", "racing"),
     shell:
         "python -m amun_steps.steps.choose --parts {input.parts} {params.options} --whole {output.whole} --best {output.best}"
         " &> {log}"
