@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from test_config import TYPE
 
 from amun_steps.plan import views
 from amun_steps.plan.config_file import LOADER, read
@@ -141,6 +142,7 @@ def trial(number: int, base: dict, seed: int) -> tuple[str, str]:
     except ConfigError as error:
         message = str(error)
         assert "\n" not in message, message
+        assert not TYPE.search(message), message
         assert len(message) < 2000, message
         assert leads_somewhere(config, key_of(message)), (what, path, message)
         parent = at(config, path[:-1])

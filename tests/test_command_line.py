@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, is_dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
 import pytest
+from running import CONFIG, REPOSITORY
 
 from amun_steps.__main__ import app
 from amun_steps.steps import adversarial, continuous, train, unlearn
@@ -21,7 +22,7 @@ def said(capsys) -> str:
     return " ".join(capsys.readouterr().out.replace("│", " ").split())
 
 
-@pytest.mark.parametrize(("group", "commands"), [([], ("plan", "audit", "store")), (["store"], STORE)])
+@pytest.mark.parametrize(("group", "commands"), [([], ("plan", "audit", "forget", "store")), (["store"], STORE)])
 def test_the_help_has_a_line_for_every_command_without_importing_torch(group, commands):
     code = "import sys\nfrom amun_steps.__main__ import app\napp()(sys.argv[1:])\nassert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code, *group, "--help"], text=True, capture_output=True, check=False)
@@ -31,12 +32,28 @@ def test_the_help_has_a_line_for_every_command_without_importing_torch(group, co
         assert any(row[:1] == [command] and len(row) > 5 for row in rows), (command, done.stdout)
 
 
-@pytest.mark.parametrize("command", ["plan", "audit", *(f"store {name}" for name in STORE)])
+@pytest.mark.parametrize("command", ["plan", "audit", "forget", *(f"store {name}" for name in STORE)])
 def test_every_command_says_what_it_is_for_with_an_example(command, capsys):
     app()([*command.split(), "--help"])
     help_of_it = said(capsys)
     assert help_of_it.count(f"amun {command}") >= 2, "the usage and an example"
     assert "Raises" not in help_of_it
+
+
+@pytest.mark.parametrize("command", ["audit", "forget"])
+def test_a_command_that_takes_a_while_says_first_what_it_does(command, tmp_path):
+    """Before torch is imported, which takes seconds."""
+    code = "import sys\nfrom amun_steps.__main__ import main\ntry:\n    main()\n"
+    code += "finally:\n    assert 'torch' not in sys.modules"
+    (tmp_path / "m.pt").touch()
+    options = {"model": tmp_path / "m.pt", "forget": "gone.txt", "config": REPOSITORY / CONFIG, "experiment": "digits"}
+    words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+    words += ["--method", "amun_salun"] * (command == "forget")
+    done = subprocess.run([sys.executable, "-c", code, command, *words], text=True, capture_output=True, check=False)
+    first, second, last = done.stderr.splitlines()
+    assert first.endswith(f" reading {REPOSITORY / CONFIG}")
+    assert second.endswith(f" checking {tmp_path / 'm.pt'} and gone.txt against it")
+    assert "gone.txt: cannot be read" in last
 
 
 def test_the_help_of_a_function_has_paragraphs_and_examples_and_not_what_is_raised():

@@ -56,7 +56,7 @@ WRONG = [
     ("datasets.digits.source", "mnist", "datasets.digits.source: found", "digits"),
     ("datasets.digits.split", 0.1, "datasets.digits: unknown parameter 'split'", "test_fraction"),
     ("methods.amum", {}, "methods.amum: found the name 'amum'", "did you mean 'amun'?"),
-    ("methods.ft", {"grid": {"mask_ratio": [0.5]}}, "methods.ft: unknown parameter 'mask_ratio'", ""),
+    ("methods.ft", {"grid": {"mask_ratio": [0.5]}}, "methods.ft: unknown parameter 'mask_ratio'", "'ft' takes none"),
     (
         "methods.amun_salun",
         {"grid": {"mask_ratio": [0.5]}},
@@ -69,7 +69,7 @@ WRONG = [
         "methods.ssd.grid.learning_rate: 'ssd' trains nothing",
         "remove the key",
     ),
-    ("methods.bad_teacher", {"grid": {"share": [1.5]}}, "methods.bad_teacher.grid.share: found 1.5", "(Share)"),
+    ("methods.bad_teacher", {"grid": {"share": [1.5]}}, "methods.bad_teacher.grid.share: found 1.5", "up to 1"),
     ("methods.ft", {"grid": {"learning_rate": [-1]}}, "methods.ft.grid.learning_rate.0: found -1", "learning rate"),
     ("tuning.choices", 0, "tuning.choices: found 0", "from 1"),
     ("tuning.racing", 1, "tuning.racing: found 1", "strictly between 0 and 1"),
@@ -138,23 +138,52 @@ WRONG = [
     ("unlearning.finetune.augmentation.crop_padding", 9, "unlearning.finetune.augmentation.crop_padding: found 9", ""),
     ("training.scratch.compile", "yes", 'training.scratch.compile: found "yes"', "true or false"),
     ("tuning.learning_rate", [0.1, 0.1], "tuning.learning_rate: found [0.1, 0.1]", "different"),
-    ("attacks.pgd50.parameters.steps", "50", 'attacks.pgd50.parameters.steps: found "50"', "a valid integer"),
-    ("attacks.pgd50.parameters.steps", 0, "attacks.pgd50.parameters.steps: found 0", "greater than 0"),
+    ("attacks.pgd50.parameters.steps", "50", 'attacks.pgd50.parameters.steps: found "50"', "a whole number above 0"),
+    ("attacks.pgd50.parameters.steps", 0, "attacks.pgd50.parameters.steps: found 0", "above 0"),
     (
         "attacks.pgd50.parameters.relative_step",
         -1,
         "attacks.pgd50.parameters.relative_step: found -1",
-        "greater than 0",
+        "a number above 0",
     ),
-    ("attacks.pgd50.parameters.restart", "no", 'attacks.pgd50.parameters.restart: found "no"', "a valid boolean"),
-    ("experiments.digits.network.width", "wide", 'experiments.digits.network.width: found "wide"', "a valid integer"),
-    ("experiments.digits.network.strides", 2, "experiments.digits.network.strides: found 2", "a valid list"),
-    ("experiments.digits.network.strides", [0], "experiments.digits.network.strides: found [0]", "greater than 0"),
+    ("attacks.pgd50.parameters.restart", "no", 'attacks.pgd50.parameters.restart: found "no"', "true or false"),
+    ("experiments.digits.network.width", "wide", 'experiments.digits.network.width: found "wide"', "a whole number"),
+    (
+        "experiments.digits.network.strides",
+        2,
+        "experiments.digits.network.strides: found 2, expected a list of whole numbers above 0; write [2]",
+        "",
+    ),
+    ("experiments.digits.network.strides", [0], "experiments.digits.network.strides: found [0]", "numbers above 0"),
+    (
+        "experiments.digits.network",
+        {"name": "vgg", "stages": [64, 128]},
+        "experiments.digits.network.stages: found [64, 128], expected a list of lists of whole numbers above 0",
+        "; write [[64, 128]]",
+    ),
+    (
+        "datasets.digits",
+        {"source": "image_folder", "folder": "pets", "size": 8, "channels": 1},
+        "datasets.digits.size: found 8, expected [height, width] in pixels, two whole numbers such as [32, 32]",
+        "",
+    ),
+    (
+        "experiments.digits.network",
+        {"name": "torchvision", "model": "resnet18", "parameters": "none"},
+        'experiments.digits.network.parameters: found "none", expected a mapping or null',
+        "",
+    ),
+    (
+        "experiments.digits.network",
+        {"name": "torchvision", "model": 18},
+        "experiments.digits.network.model: found 18, expected text",
+        "",
+    ),
     (
         "methods.amun_salun.grid.include_forget",
         ["yes"],
         'methods.amun_salun.grid.include_forget: found "yes"',
-        "boolean",
+        "true or false",
     ),
 ]
 
@@ -170,6 +199,28 @@ def test_a_mistake_is_named(path, value, begins, contains):
     assert str(caught.value).startswith(begins)
     assert contains in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+TYPE = re.compile(
+    r"\b(dict|tuple|int|float|str|bool|None|NoneType|Sequence|Share|Size|(Positive|NonNegative)(Int|Float))\b"
+    r"|\blist\[|\bvalid (integer|number|boolean|string|list|dictionary)|of type"
+)
+"""What Python, pydantic or JSON schema would call a type in a message."""
+
+
+@pytest.mark.parametrize("value", [None, True, "text", "1e-2", -1, 0.5, [], [[]], ["text"], [None], {"a": 1}])
+def test_no_message_shows_a_type_of_python(value):
+    """Of any parameter of any module that a config can name."""
+    said = []
+    for room, function in {"attacks": "attack", "datasets": "read", "methods": "unlearn", "models": "build"}.items():
+        for module in signatures.modules(room):
+            for name in signatures.signature(f"amun_steps.{room}.{module}", function):
+                try:
+                    signatures.check_call("key", "name", room, module, function, {name: value})
+                except ConfigError as error:
+                    said.append(f"{error}")
+    assert any(message.startswith("key.") for message in said)
+    assert not [message for message in said if TYPE.search(message)]
 
 
 @pytest.mark.parametrize("figure", ["fig2", "fig4"])

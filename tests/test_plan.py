@@ -234,7 +234,9 @@ def test_a_stage_of_which_a_part_is_unknown_is_a_lower_bound(jobs):
     assert "in no sum: tune" in text
 
 
-def test_a_calibration_is_a_positive_time_of_everything(jobs, whole, monkeypatch):
+def test_a_calibration_is_a_positive_time_of_everything(jobs, whole, monkeypatch, caplog):
+    """And is announced, without the losses of what it trains."""
+    caplog.set_level("INFO", "amun_steps")
     monkeypatch.setattr(calibration, "SECONDS", 0.02)
     monkeypatch.setattr(calibration, "TEST", 100)
     sizes = Sizes(TRAIN, TEST, (1, 8, 8), 10)
@@ -244,6 +246,8 @@ def test_a_calibration_is_a_positive_time_of_everything(jobs, whole, monkeypatch
         for what in calibration.MEASURES:
             seconds = plan.measure(what, json.dumps(context | {"forget": FORGET, "trades": trades}))
             assert 0 < seconds < math.inf
+    assert caplog.messages
+    assert all(message.startswith("measuring how fast this machine is: ") for message in caplog.messages)
 
 
 REMAINED, FORGOTTEN = 900, 100

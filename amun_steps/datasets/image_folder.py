@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from pydantic import PositiveInt
 
 from amun_steps.datasets import Data, Sizes
+from amun_steps.store.plugins import Size
 from amun_steps.store.step import InputError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
-def files(*, folder: str, size: list[PositiveInt], channels: int) -> dict[str, Path]:
+def files(*, folder: str, size: Size, channels: int) -> dict[str, Path]:
     """All images in `folder` by their names, such as train/cat/1.png, sorted, training images first.
 
     Names that begin with a dot are passed over, as is what lies beside `train` and `test`. Raises InputError for
@@ -40,10 +40,8 @@ def files(*, folder: str, size: list[PositiveInt], channels: int) -> dict[str, P
     return found
 
 
-def sizes(*, folder: str, size: list[PositiveInt], channels: int) -> Sizes:
-    """Those of `read`. Raises InputError as `files` does, and for a size or channels that cannot be."""
-    if len(size) != 2:
-        raise InputError(f"size: found {size}, expected [height, width] in pixels")
+def sizes(*, folder: str, size: Size, channels: int) -> Sizes:
+    """Those of `read`. Raises InputError as `files` does, and for channels that cannot be."""
     if channels not in (1, 3):
         raise InputError(f"channels: found {channels}, expected 1 (grey) or 3 (red, green, blue)")
     names = list(files(folder=folder, size=size, channels=channels))
@@ -51,7 +49,7 @@ def sizes(*, folder: str, size: list[PositiveInt], channels: int) -> Sizes:
     return Sizes(train, len(names) - train, (channels, *size), len({name.split("/")[1] for name in names}), names)
 
 
-def read(*, folder: str, size: list[PositiveInt], channels: int) -> Data:
+def read(*, folder: str, size: Size, channels: int) -> Data:
     """The images, scaled to `size` (height, width) where they have another one, grey or in colours as `channels` says;
     class c is the c-th of the sorted names of the folders in `train`.
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from amun_steps.attacks import log_odds_against
 from amun_steps.judging import mis
 from amun_steps.judging.judge import Judge
 from amun_steps.store.addresses import canonical
+from amun_steps.store.progress import LOG
 from amun_steps.training import stack as stacks
 from amun_steps.training.device import device
 from amun_steps.training.fit import fit, supervised
@@ -125,4 +127,9 @@ def measure(what: str, context: str) -> float:
 
 @functools.cache
 def _measured(what: str, arguments: str) -> float:
-    return MEASURES[what][0](**json.loads(arguments))
+    LOG.info("measuring how fast this machine is: %s", what)
+    logging.disable()  # what it trains for that is no news
+    try:
+        return MEASURES[what][0](**json.loads(arguments))
+    finally:
+        logging.disable(logging.NOTSET)

@@ -125,7 +125,7 @@ def _sum(pieces: Sequence[Cost]) -> Cost:
 
 NOTES = """\
 A calibration counts an attack as one whole run for each image, an unlearning run as the longest that its grid allows,
-and SVMs by the square of their samples, on random logits. In no number: a job's start, and its reading of files."""
+and SVMs by the square of their samples, on random logits. In no number: some seconds for each job's start."""
 
 
 def report(jobs: Sequence[Job], costs: Mapping[Job, Cost], price: float | None = None) -> str:

@@ -13,7 +13,6 @@ from amun_steps.plan.config import ACCESS, can
 from amun_steps.plan.messages import ConfigError, known
 from amun_steps.plan.one_model import FAMILY, Asked, call
 from amun_steps.plan.stage import Stage
-from amun_steps.steps.unlearn import load_choice
 from amun_steps.store.addresses import STORE
 from amun_steps.store.step import InputError
 
@@ -105,6 +104,8 @@ def forgetting(asked: Asked, method: str, choice: Path | None, references: int) 
             " expected a method that can be run on one model"
         )
     if choice is not None:
+        from amun_steps.steps.unlearn import load_choice
+
         try:
             chosen = load_choice(choice)
         except InputError:

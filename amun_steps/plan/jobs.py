@@ -10,8 +10,8 @@ from pathlib import Path
 from amun_steps.plan.plan import Plan
 from amun_steps.plan.stage import Stage
 from amun_steps.plan.workflow import snakemake
-from amun_steps.steps.references import models_of
 from amun_steps.store.addresses import STORE, without_addresses
+from amun_steps.store.progress import LOG
 from amun_steps.store.step import InputError
 
 
@@ -46,6 +46,8 @@ class Job:
         """The reference models that it trains and lists, which Snakemake knows nothing of; none for any other job."""
         if self.stage != "references":
             return []
+        from amun_steps.steps.references import models_of  # and torch with it
+
         first, last = int(self.wildcards["first"]), int(self.wildcards["last"])
         return [path.as_posix() for path in models_of(Path(self.outputs[0]).parent, first, last).values()]
 
@@ -59,6 +61,7 @@ def read_jobs(config: Path, targets: Sequence[str] = ()) -> list[Job]:
 
     Raises InputError, with what it says, when it cannot.
     """
+    LOG.info("asking Snakemake which jobs are to be run")
     to_do = {fields["output"] for _, fields in _dry_run(config, "--", *targets)}
     jobs = []
     for rule, fields in _dry_run(config, "--forceall", "--", *targets):

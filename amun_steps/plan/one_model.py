@@ -17,7 +17,6 @@ from typing import Any
 import yaml
 
 from amun_steps.plan.config_file import read
-from amun_steps.plan.cost import costs_of, report
 from amun_steps.plan.jobs import read_jobs
 from amun_steps.plan.messages import ConfigError, known
 from amun_steps.plan.networks import try_networks
@@ -26,6 +25,7 @@ from amun_steps.plan.schema import check_schema
 from amun_steps.plan.workflow import make
 from amun_steps.store.addresses import PACKAGE
 from amun_steps.store.plugins import PLUGINS
+from amun_steps.store.progress import LOG
 from amun_steps.store.step import InputError, write_whole
 
 FAMILY = "listed"
@@ -51,6 +51,7 @@ class Asked:
     @cached_property
     def base(self) -> Mapping[str, Any]:
         """Their config. Raises ConfigError for one that is none, or has no such experiment."""
+        LOG.info("reading %s", self.config)
         config = read(self.config)
         try:
             check_schema(config)
@@ -91,6 +92,7 @@ class Asked:
 
     def plan(self, derived: Mapping[str, Any]) -> Plan:
         """The plan of a derived config. Raises ConfigError for what is wrong with it, naming theirs."""
+        LOG.info("checking %s and %s against it", self.model, self.forget)
         try:
             plan = Plan(derived)
             try_networks(plan)
@@ -104,6 +106,8 @@ class Asked:
         written: where the config is kept, which says how to run it without this command. Raises InputError where a job
         fails.
         """
+        from amun_steps.plan.cost import costs_of, report  # and torch with it, which takes seconds
+
         head = f"# What `amun {command}` ran, derived from {self.config}. Snakemake alone, perhaps on a cluster, makes"
         head += f" it by\n#   snakemake --cores all --configfile {written} -- {' '.join(targets)}\n"
         written.parent.mkdir(parents=True, exist_ok=True)

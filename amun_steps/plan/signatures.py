@@ -1,6 +1,7 @@
 """What the modules that a config names take, read from their syntax, since importing them would import torch."""
 
 import ast
+import contextlib
 import functools
 import importlib
 from collections.abc import Mapping, Sequence
@@ -14,12 +15,23 @@ from amun_steps.datasets import Sizes
 from amun_steps.plan.messages import ConfigError, hint, known, names, shown
 from amun_steps.store.addresses import PACKAGE, module_file
 from amun_steps.store.content import digest
-from amun_steps.store.plugins import PLUGINS, Share
+from amun_steps.store.plugins import PLUGINS, Share, Size
 
-TYPES = {"Sequence": Sequence, "Share": Share} | {
+TYPES = {"Sequence": Sequence, "Share": Share, "Size": Size} | {
     name: getattr(pydantic, name) for name in ("PositiveInt", "PositiveFloat", "NonNegativeInt", "NonNegativeFloat")
 }
 """What a parameter of a network, method, attack or reader may be annotated with, beside Python's own types."""
+
+KINDS = {
+    "integer": ("a whole number", "whole numbers"),
+    "number": ("a number", "numbers"),
+    "boolean": ("true or false", "true or false"),
+    "string": ("text", "texts"),
+    "object": ("a mapping", "mappings"),
+    "null": ("null", "null"),
+}
+BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "up to", "exclusiveMaximum": "below"}
+"""JSON schema's kinds of values, one and several, and its bounds, as people say them."""
 
 
 def check_call(
@@ -41,7 +53,7 @@ def check_call(
     allowed = signature(f"amun_steps.{package}.{module}", function)
     for name, values in parameters.items():
         if name not in allowed:
-            expected = f"expected one of {names(name, allowed)}" if allowed else f"'{module}' has no keyword-only one"
+            expected = f"expected one of {names(name, allowed)}" if allowed else f"'{module}' takes none"
             raise ConfigError(f"{key}: unknown parameter {name!r}, {expected}")
         for value in values if lists else [values]:
             _typed(f"{key}{'.grid' * lists}.{name}", value, allowed[name].annotation)
@@ -56,14 +68,27 @@ def _typed(key: str, value: Any, annotation: str) -> None:
         wanted = eval(annotation, dict(TYPES))  # of this project's own source
     except NameError:  # a type that only the module itself knows
         return
+    adapter = pydantic.TypeAdapter(wanted)
     try:
-        pydantic.TypeAdapter(wanted).validate_python(value, strict=True)
+        adapter.validate_python(value, strict=True)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        what = first["msg"].removeprefix("Input should be ")
-        raise ConfigError(
-            f"{key}: found {shown(value)}, expected {what} ({annotation}){hint(first['input'])}"
-        ) from None
+        meant = hint(error.errors()[0]["input"])
+        with contextlib.suppress(pydantic.ValidationError):
+            meant = meant or f"; write {shown(adapter.validate_python([value], strict=True))}"
+        expected = _words(adapter.json_schema())
+        raise ConfigError(f"{key}: found {shown(value)}, expected {expected}{meant}") from None
+
+
+def _words(schema: Mapping[str, Any], several: bool = False) -> str:
+    """A type, given by its JSON schema, in plain words; several: for more than one value of it."""
+    if "description" in schema:
+        return schema["description"]
+    if "anyOf" in schema:
+        return " or ".join(_words(each, several) for each in schema["anyOf"])
+    if schema.get("type") == "array":
+        return f"{'lists' if several else 'a list'} of {_words(schema.get('items', {}), several=True)}"
+    bounds = " and ".join(f"{said} {schema[bound]:g}" for bound, said in BOUNDS.items() if bound in schema)
+    return f"{KINDS[schema['type']][several] if 'type' in schema else 'anything'} {bounds}".rstrip()
 
 
 def said_sizes(source: str, parameters: Mapping[str, Any]) -> Sizes | None:

@@ -10,12 +10,18 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 ROOMS = ("attacks", "datasets", "methods", "models")
 
 Share = Annotated[float, Field(gt=0, le=1)]
 """What a parameter of a module may be annotated with, beside pydantic's own types: a share of something, in (0, 1]."""
+
+Size = Annotated[
+    list[PositiveInt],
+    Field(min_length=2, max_length=2, description="[height, width] in pixels, two whole numbers such as [32, 32]"),
+]
+"""The same: the size of an image."""
 
 
 class Plugins:
