@@ -156,6 +156,10 @@ def put(network: dict) -> views.Plan:
             {"name": "torchvision", "model": "vit_b_16", "parameters": {"num_classes": 3}},
             "parameters: vit_b_16 takes no 'num_classes'",
         ),
+        (
+            {"name": "torchvision", "model": "mobilenet_v3_small", "parameters": {"dropout": "high"}},
+            'parameters: found {"dropout": "high"}, with which it stops (TypeError: ',
+        ),
         ({"name": "torchvision", "model": "vit_b_16"}, "AssertionError: Wrong image height! Expected 224 but got 8!"),
         (
             {"name": "torchvision", "model": "resnet18", "normalise": {"mean": [0.5] * 3, "std": [0.5]}},

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from amun_steps.datasets import Sizes
-from amun_steps.plan.messages import ConfigError
+from amun_steps.plan.messages import ConfigError, shown
 from amun_steps.plan.plan import Plan
 from amun_steps.plan.signatures import said_sizes
 from amun_steps.plan.stage import Stage
@@ -85,7 +85,8 @@ def _fault(network: str) -> str:
     except InputError as error:
         return str(error)
     except Exception as error:  # whatever a module raises
-        return f"{type(error).__name__}: {error}".splitlines()[0]
+        said, given = f"{type(error).__name__}: {error}".splitlines()[0], wanted.get("parameters")
+        return f"parameters: found {shown(given)}, with which it stops ({said})" if given else said
     if tuple(logits.shape) == (2, wanted["classes"]):
         return ""
     return f"found logits {tuple(logits.shape)}, expected (2, {wanted['classes']})"
