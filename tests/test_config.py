@@ -40,6 +40,7 @@ def changed(path: str, value) -> dict:
 
 WRONG = [
     ("sead", 1, "the config: unknown key 'sead', expected one of", "did you mean 'seed'?"),
+    ("jobs.minutes", GOOD["jobs"]["minutes"] | {None: 5}, "jobs.minutes: unknown key null, expected one of", ""),
     ("seed", ..., "the config: lacks the key 'seed'", "a whole number"),
     ("tuning.factor", 0.1, "tuning: unknown key 'factor'", "learning_rate, originals, racing, step"),
     ("forget.random10.fraction", 1.5, "forget.random10.fraction: found 1.5", "strictly between 0 and 1"),

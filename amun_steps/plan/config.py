@@ -7,7 +7,7 @@ from typing import Any
 from amun_steps.datasets import Sizes, share_of
 from amun_steps.plan import given, judges, replicates
 from amun_steps.plan.forget import check_family, family_of
-from amun_steps.plan.messages import ConfigError, known, names, shown
+from amun_steps.plan.messages import ConfigError, key_shown, known, names, shown
 from amun_steps.plan.schema import check_schema
 from amun_steps.plan.signatures import check_call, method_needs, said_sizes, signature
 from amun_steps.plan.tuning import SCHEDULE, check_grid
@@ -236,15 +236,15 @@ def _check_figure(name: str, config: Mapping[str, Any], sizes: Known) -> None:
 
 def _check_figure_keys(at: str, figure: Mapping[str, Any]) -> None:
     """Raise ConfigError for a figure, found at the key `at`, whose keys are not its kind's."""
-    keys = FIGURES[figure["kind"]]
+    kind, keys = figure["kind"], FIGURES[figure["kind"]]
     for key in figure:
         if key not in (*keys, "kind"):
-            raise ConfigError(f"{at}: unknown key {key!r} for '{figure['kind']}', expected one of {names(key, keys)}")
+            raise ConfigError(f"{at}: unknown key {key_shown(key)} for '{kind}', expected one of {names(key, keys)}")
     for key in keys:
         if key not in figure:
-            raise ConfigError(f"{at}: lacks the key '{key}' that '{figure['kind']}' needs")
-    if "forget" in figure and isinstance(figure["forget"], str) != (figure["kind"] == "fine_tuning"):
-        wanted = "the name of one family" if figure["kind"] == "fine_tuning" else "a list of families"
+            raise ConfigError(f"{at}: lacks the key '{key}' that '{kind}' needs")
+    if "forget" in figure and isinstance(figure["forget"], str) != (kind == "fine_tuning"):
+        wanted = "the name of one family" if kind == "fine_tuning" else "a list of families"
         raise ConfigError(f"{at}.forget: found {shown(figure['forget'])}, expected {wanted} of forget sets")
 
 

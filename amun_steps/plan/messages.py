@@ -31,6 +31,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
+def key_shown(key: Any) -> str:
+    """A key as it is written: text in quotes, what YAML reads as something else as JSON."""
+    return repr(key) if isinstance(key, str) else shown(key)
+
+
 def hint(value: Any) -> str:
     """What to write in place of text that looks like a number."""
     number = re.fullmatch(r"([-+]?\d+)(\.\d*)?([eE])([-+]?)(\d+)", value) if isinstance(value, str) else None

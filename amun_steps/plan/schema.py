@@ -10,7 +10,7 @@ import jsonschema
 import yaml
 
 from amun_steps.plan.config_file import LOADER
-from amun_steps.plan.messages import ConfigError, hint, names, shown
+from amun_steps.plan.messages import ConfigError, hint, key_shown, names, shown
 from amun_steps.store.addresses import leaves
 
 SCHEMA = Path(__file__).parent / "config.schema.yaml"
@@ -63,7 +63,7 @@ def _explain(error: jsonschema.ValidationError) -> str:
     if error.validator == "additionalProperties":
         known = error.schema.get("properties", {})
         unknown = next(name for name in error.instance if name not in known)
-        return f"{key}: unknown key {unknown!r}, expected one of {names(unknown, known)}"
+        return f"{key}: unknown key {key_shown(unknown)}, expected one of {names(unknown, known)}"
     if error.validator == "required":
         missing = sorted(set(error.validator_value) - set(error.instance))
         wanted = error.schema["properties"][missing[0]].get("description", "")

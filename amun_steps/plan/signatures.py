@@ -12,7 +12,7 @@ from typing import Any
 import pydantic
 
 from amun_steps.datasets import Sizes
-from amun_steps.plan.messages import ConfigError, hint, known, names, shown
+from amun_steps.plan.messages import ConfigError, hint, key_shown, known, names, shown
 from amun_steps.store.addresses import PACKAGE, module_file
 from amun_steps.store.content import digest
 from amun_steps.store.plugins import PLUGINS, Share, Size
@@ -54,7 +54,7 @@ def check_call(
     for name, values in parameters.items():
         if name not in allowed:
             expected = f"expected one of {names(name, allowed)}" if allowed else f"'{module}' takes none"
-            raise ConfigError(f"{key}: unknown parameter {name!r}, {expected}")
+            raise ConfigError(f"{key}: unknown parameter {key_shown(name)}, {expected}")
         for value in values if lists else [values]:
             _typed(f"{key}{'.grid' * lists}.{name}", value, allowed[name].annotation)
     for name, parameter in allowed.items():
