@@ -210,12 +210,6 @@ def test_a_view_that_shows_another_config_s_results_is_made_again(finished, tmp_
     assert planned(where) == {"table_table1": 1, "all": 1}
 
 
-def test_from_scratch_on_one_core_the_tables_are_the_same_bytes(finished, tmp_path):
-    where = clone(tmp_path / "again")
-    snakemake(where, "--cores", "1")
-    assert views(where) == views(finished)
-
-
 def test_a_diverged_run_is_a_row_that_says_so(copy):
     edit(copy / CONFIG, "learning_rate: [1.0e-2, 1.0e-3]", "learning_rate: [1.0e+30]")
     snakemake(copy, "--cores", "2")
