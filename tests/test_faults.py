@@ -1,6 +1,6 @@
 """The workflow is killed at random moments, again and again: a start ends with all its targets or says that it did not.
 
-KILLS (default 6) says how often; `make faults KILLS=50` is the long one.
+KILLS (default 4) says how often; `make faults KILLS=50` is the long one.
 """
 
 import os
@@ -15,7 +15,7 @@ import pytest
 from running import CONFIG, SLURM, clone, no_slurm, planned, snakemake, start, store, views
 
 REASON = no_slurm()
-KILLS = int(os.environ.get("KILLS", "6"))
+KILLS = int(os.environ.get("KILLS", "4"))
 TARGETS = ("results/tables/table1.csv", "results/runs/digits.csv", "results/figures/fig2.pdf", "results/claims.csv")
 
 
@@ -79,7 +79,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(finished,
 def test_on_slurm_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(finished, tmp_path):
     """Its jobs outlive a kill -9 of the workflow, and run beside their second start. One table: jobs start slowly."""
     where, table = clone(tmp_path / "clone"), "results/tables/table1.csv"
-    killed(where, max(1, KILLS // 6), 1, *SLURM, "--", table)
+    killed(where, max(1, KILLS // 4), 1, *SLURM, "--", table)
     snakemake(where, *SLURM, "--", table)
     for _ in range(60):
         if not subprocess.run(["squeue", "--noheader"], capture_output=True, text=True, check=True).stdout.strip():

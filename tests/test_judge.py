@@ -97,7 +97,8 @@ def outputs(path, logits, which):
 
 
 @pytest.mark.parametrize("gamma", [1.0, 2.0])
-def test_a_row_of_scores_is_every_metric_by_its_definition(arrays, tmp_path, gamma):
+def test_a_row_of_scores_is_every_metric_by_its_definition(arrays, tmp_path, gamma, caplog):
+    caplog.set_level("INFO")
     labels, train, sets, signals, logits = arrays
     paths = [outputs(tmp_path / "set1.h5", logits[:1], 1), outputs(tmp_path / "all.h5", logits[1:], -1)]
     files = {"scores": tmp_path / "scores.h5", "runs": tmp_path / "runs.csv"}
@@ -117,6 +118,9 @@ def test_a_row_of_scores_is_every_metric_by_its_definition(arrays, tmp_path, gam
         assert row[list(found)].astype(float).to_dict() == pytest.approx(found, abs=1e-5)
         # the most frequent score's share
         assert row.rmia_ties == pytest.approx(100 * max(np.isclose(expected, s).mean() for s in expected), abs=1e-5)
+    means = runs[["unlearn_accuracy", "retain_accuracy", "test_accuracy", "ft_auc"]].mean()
+    said = "Unlearn Acc {:.2f}, Retain Acc {:.2f}, Test Acc {:.2f}, FT AUC {:.2f} (mean of 5)".format(*means)
+    assert f"-> some, random: {said}" in caplog.messages
 
 
 # ---- the step `tune`, where a learning rate of 0 leaves the originals as they are ------------------------------------

@@ -123,17 +123,17 @@ def test_two_clones_at_once_on_one_store(finished, tmp_path):
     (two / "results").mkdir()
     (two / "results" / "store").symlink_to(one / "results" / "store")
     for where in (one, two):
-        edit(where / CONFIG, "gamma: 2.0", "gamma: 1.5")
+        edit(where / CONFIG, "ft: {}", "ft: {grid: {step: [1]}}")
     first = start(one, "--cores", "1", "--", TABLE, stdout=subprocess.DEVNULL)
     while not any(path.read_text() for path in (one / "results" / "store").glob(".running.*")):
         assert first.poll() is None
         time.sleep(0.1)
     assert f"another workflow (process {first.pid} on " in refused(two, "--", TABLE)
     assert not (two / TABLE).exists()
-    edit(two / CONFIG, "gamma: 1.5", "gamma: 1.25")
+    edit(two / CONFIG, "step: [1]", "step: [2]")
     snakemake(two, "--cores", "1", "--", TABLE)
-    assert first.wait(timeout=300) == 0
-    edit(two / CONFIG, "gamma: 1.25", "gamma: 1.5")
+    assert first.wait(timeout=900) == 0
+    edit(two / CONFIG, "step: [2]", "step: [1]")
     snakemake(two, "--cores", "1", "--", TABLE)
     assert (two / TABLE).read_bytes() == (one / TABLE).read_bytes()
     assert store(one, "verify")[0] == 0

@@ -12,7 +12,7 @@ from amun_steps.judging import mis
 from amun_steps.judging.judge import load_judge
 from amun_steps.steps.forget import load_forget, load_tests
 from amun_steps.store.arrays import hdf5, write_arrays
-from amun_steps.store.progress import LOG
+from amun_steps.store.progress import LOG, tell
 from amun_steps.store.seeds import seed_of
 from amun_steps.store.step import Output, main, step
 
@@ -76,6 +76,15 @@ def score(
     for name in ("original", "run"):
         table[name] = table[name].map(lambda n: "" if n < 0 else n)
     table[list(COLUMNS)].to_csv(runs, index=False, float_format="%.6f", lineterminator="\n")
+    tell(_said(table, names))
+
+
+def _said(table: pd.DataFrame, names: Names) -> str:
+    """What a person sees of the rows, long before a table is there: means over the models that did not diverge."""
+    means = ", ".join(f"{title} {table[metric].mean():.2f}" for metric, title in SAID.items())
+    which = " ".join(filter(None, (names.method, names.access)))
+    diverged = f"; {table.diverged.sum()} diverged" if table.diverged.any() else ""
+    return f"{which}, {names.forget}: {means} (mean of {(~table.diverged).sum()}{diverged})"
 
 
 def _models(path: Path) -> Iterator[tuple[dict[str, int], str, np.ndarray]]:
@@ -112,6 +121,14 @@ COLUMNS = (
     *("mis_probabilities", "rmia_ties", "diverged", "seed", "address"),
 )
 """The columns of a run file, in order."""
+
+SAID = {
+    "unlearn_accuracy": "Unlearn Acc",
+    "retain_accuracy": "Retain Acc",
+    "test_accuracy": "Test Acc",
+    "ft_auc": "FT AUC",
+}
+"""The metrics that a person sees at once, and their names."""
 
 
 if __name__ == "__main__":

@@ -63,6 +63,7 @@ rule references:
         f"{STORE}/{{dataset}}/{{inclusion}}/{{references}}/models{{first}}to{{last}}.sha256",
     log:
         "results/logs/{dataset}/{inclusion}/{references}/models{first}to{last}.log",
+    priority: 1  # every score waits for them
     conda:
         "../envs/steps.yaml"
     resources:

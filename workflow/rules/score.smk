@@ -15,6 +15,7 @@ rule score:
         runs=f"{STORE}/{{dataset}}/{{models}}/{{scores}}/runs.csv",
     log:
         "results/logs/{dataset}/{models}/{scores}.log",
+    priority: 2  # what came out is on the screen as soon as it can be
     conda:
         "../envs/steps.yaml"
     resources:
