@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from running import CONFIG, clone, edit, planned
 
 from amun_steps.datasets import Sizes
 from amun_steps.plan import calibration, workflow
 from amun_steps.plan import cost as plan
-from amun_steps.plan.jobs import Job, dearest_paths, read_jobs, stage_of
+from amun_steps.plan.jobs import Job, dearest_paths, makespan, read_jobs, stage_of
 from amun_steps.plan.stage import Stage
 from amun_steps.plan.views import load_file
 from amun_steps.plan.work import images_of, sizes_of, work_of
@@ -283,6 +285,38 @@ def test_the_longest_chain_is_the_dearest_path():
     at = next(k for k, line in enumerate(lines) if line.startswith("Longest chain"))
     assert lines[at].endswith(": 13.0 s")
     assert [line.split()[-1] for line in lines[at + 1 :]] == ["a", "b", "d"]
+    assert not any(line.startswith("Time by") for line in lines)
+
+
+def test_on_two_gpus_the_longest_chain_goes_first_and_the_cpu_waits_for_none():
+    """By hand: a, then b beside d; c when d has ended; e, on the CPU, beside all."""
+
+    def job(name, *inputs, gpu="1"):
+        return Job(name, inputs, [name], {}, {"gpu": gpu}, True)
+
+    jobs = [job("a"), job("b", "a"), job("c", "a"), job("d", "a"), job("e", "a", gpu="0"), job("f", "d")]
+    seconds = dict(zip(jobs, (1, 4, 3, 2, 9, 6), strict=True)).get
+    assert makespan(jobs, seconds, 2) == 1 + 9
+    assert makespan(jobs[:4] + jobs[5:], seconds, 2) == 1 + max(2 + 6, 4 + 3)
+    assert makespan(jobs[:4], seconds, 2) == 1 + max(4, 3 + 2)
+    assert makespan(jobs, seconds, 1) == 1 + 2 + 6 + 4 + 3
+    assert makespan(jobs, seconds, 64) == 1 + 9
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.lists(st.integers(0, 11), max_size=3)), min_size=1, max_size=12),
+    st.integers(1, 4),
+)
+def test_the_time_on_some_gpus_is_within_the_bounds_of_list_scheduling(drawn, gpus):
+    """Not below the longest chain and the mean load, and not above their sum (Graham, 1969)."""
+    jobs = [
+        Job(str(k), [str(n) for n in earlier if n < k], [str(k)], {}, {"gpu": "1"}, True)
+        for k, (_, earlier) in enumerate(drawn)
+    ]
+    seconds = {job: float(length) for job, (length, _) in zip(jobs, drawn, strict=True)}
+    chain = max(sum(map(seconds.get, path)) for path in dearest_paths(jobs, seconds.get).values())
+    load = sum(seconds.values()) / gpus
+    assert max(chain, load) <= makespan(jobs, seconds.get, gpus) <= load + chain * (1 - 1 / gpus) + 1e-9
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import torch
 
 from amun_steps.plan.calibration import measure
 from amun_steps.plan.gpus import COUNTED, GPU, SHARE, bytes_moved, known_gpu, seconds_at_most
-from amun_steps.plan.jobs import Job, dearest_paths, read_jobs, stage_of
+from amun_steps.plan.jobs import Job, dearest_paths, makespan, read_jobs, stage_of
 from amun_steps.plan.messages import ConfigError
 from amun_steps.plan.networks import try_networks
 from amun_steps.plan.plan import Plan
@@ -190,15 +190,21 @@ def _totals(jobs: Sequence[Job], costs: Mapping[Job, Cost], price: float | None)
     ]
 
 
+MACHINES = (1, 8, 64)
+"""Numbers of GPUs that the plan says the time on."""
+
+
 def _chain(jobs: Sequence[Job], costs: Mapping[Job, Cost]) -> list[str]:
-    """The longest chain of jobs that are to do."""
+    """The time on so many GPUs, and the longest chain of jobs that are to do."""
 
     def seconds(job: Job) -> float:
         return costs[job].seconds or 0.0
 
     to_do = [job for job in jobs if job.to_do]
     chain = max(dearest_paths(to_do, seconds).values(), key=lambda chain: sum(map(seconds, chain)), default=[])
+    times = [f"{duration(makespan(to_do, seconds, gpus))} on {gpus}" for gpus in MACHINES]
     return [
+        *([f"Time by number of GPUs: {', '.join(times)}"] if any(job.gpus for job in to_do) else []),
         f"Longest chain of jobs, the least time with endless machines: {duration(sum(map(seconds, chain)))}",
         *(f"{duration(costs[job].seconds):>12}  {job.stage}: {job.name}" for job in chain),
     ]

@@ -1,8 +1,10 @@
 """The jobs of a config, as Snakemake plans them: by dry runs of the workflow itself."""
 
 import functools
+import heapq
 import re
 import subprocess
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,3 +101,43 @@ def dearest_paths(jobs: Sequence[Job], seconds: Callable[[Job], float]) -> dict[
         return [*max(map(path, before), key=lambda chain: sum(map(seconds, chain)), default=[]), job]
 
     return {job: path(job) for job in jobs}
+
+
+def makespan(jobs: Sequence[Job], seconds: Callable[[Job], float], gpus: int) -> float:
+    """The seconds until all jobs are done on so many GPUs and endless CPUs.
+
+    Of the jobs that can start, the one with the longest chain behind it goes first (list scheduling, Graham 1969). One
+    that asks for more GPUs than there are takes all.
+    """
+    makers = {path: job for job in jobs for path in job.outputs}
+    before = {job: {makers[name] for name in job.inputs if name in makers} for job in jobs}
+    after: dict[Job, list[Job]] = defaultdict(list)
+    for job, makes in before.items():
+        for earlier in makes:
+            after[earlier].append(job)
+
+    @functools.cache
+    def behind(job: Job) -> float:
+        return seconds(job) + max(map(behind, after[job]), default=0.0)
+
+    number = {job: k for k, job in enumerate(jobs)}  # of equal ones the first
+    running: list[tuple[float, int, int]] = []
+    queue = [(-behind(job), number[job]) for job in jobs if not before[job]]
+    now, free = 0.0, gpus
+    while queue or running:
+        waiting = []
+        for entry in sorted(queue):
+            taken = min(jobs[entry[1]].gpus, gpus)
+            if taken <= free:
+                free -= taken
+                heapq.heappush(running, (now + seconds(jobs[entry[1]]), entry[1], taken))
+            else:
+                waiting.append(entry)
+        now, done, given_back = heapq.heappop(running)
+        free += given_back
+        queue = waiting
+        for later in after[jobs[done]]:
+            before[later].discard(jobs[done])
+            if not before[later]:
+                queue.append((-behind(later), number[later]))
+    return now
