@@ -55,7 +55,7 @@ class Stack:
         gpus = [device.index] if device.type == "cuda" else []
         with torch.no_grad(), torch.random.fork_rng(gpus):
             before = [torch.get_rng_state(), *map(torch.cuda.get_rng_state, gpus)]
-            self[:1].logits(torch.zeros(1, 2, *self.network["shape"], device=device), train=True)
+            self[:1].logits(self.weights.new_zeros(1, 2, *self.network["shape"]), train=True)
             after = [torch.get_rng_state(), *map(torch.cuda.get_rng_state, gpus)]
         return not all(map(torch.equal, before, after))
 
