@@ -30,7 +30,8 @@ def learn(index, labels, seed=7, rate=0.1, **kwargs) -> Member:
 def literal(stack: Stack, pool, member: Member, plan) -> tuple[torch.nn.Module, list[float]]:
     """What `fit` says it does, with a module, torch.optim and a loop: no augmentation."""
     module = build(stack.network)
-    module.load_state_dict({k: v[0] for k, v in {**stack.parameters(stack.weights), **stack.buffers}.items()})
+    tensors = {**stack.parameters(stack.weights), **stack.buffers}
+    module.load_state_dict({k: v[0] for k, v in tensors.items()}, strict=False)  # a tied weight has one of its names
     optimiser = torch.optim.SGD(module.parameters(), lr=1, momentum=plan.momentum, weight_decay=plan.weight_decay)
     generator = torch.Generator().manual_seed(member.seed)
     losses = []
@@ -243,6 +244,32 @@ def test_a_last_batch_of_one_sample_is_part_of_the_batch_before():
     fit(models(6), pool, members, recipe(epochs=1, batch_size=16), objective=look)
     # of 33: 16 and 17; of 32: 16 twice; of 31: 16 and 15; of 17: all; of 16: all; of 1: all
     assert sorted(map(tuple, sizes)) == sorted([(4, 16), (1, 17), (1, 1), (1, 17), (1, 16), (1, 15)])
+
+
+class Tied(nn.Module):
+    """A network with one weight under two names."""
+
+    def __init__(self, shape, classes):
+        super().__init__()
+        self.first, self.second, self.head = nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, classes)
+        self.second.weight = self.first.weight
+
+    def forward(self, images):
+        return self.head(self.second(self.first(images.flatten(1)).relu()).relu())
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_tied_weights_are_one_weight(size, monkeypatch):
+    mine = ModuleType("amun_steps.models.tied")
+    mine.build = Tied
+    monkeypatch.setitem(sys.modules, mine.__name__, mine)
+    pool, labels = images(50)
+    start = models(size, {"name": "tied", "shape": [1, 8, 8], "classes": 10})
+    trained, members = start[range(size)], [learn(torch.arange(40), labels, seed) for seed in range(size)]
+    fit(trained, pool, members, recipe())
+    for m, member in enumerate(members):
+        module, _ = literal(start[[m]], pool, member, recipe())
+        torch.testing.assert_close(trained.weights[m], nn.utils.parameters_to_vector(module.parameters()).detach())
 
 
 @pytest.fixture

@@ -52,15 +52,15 @@ def difference(cells: pd.Series) -> Difference:
     inside them and adds nothing.
     """
     cells = cells.dropna()
-    levels = [name for name in CLUSTERS if name in cells.index.names]
-    several = [name for name in levels if cells.index.get_level_values(name).nunique() > 1]
+    index = cells.index
+    clusters = {name: pd.factorize(index.get_level_values(name)) for name in CLUSTERS if name in index.names}
+    several = [name for name, (_, members) in clusters.items() if len(members) > 1]
     over = tuple(several[:1] if several[:1] == ["replicate"] else several)
     mean = float(cells.mean()) if len(cells) else math.nan
     residuals, parts, weights = (cells - mean).to_numpy(), [], []
     for name in over:
-        numbers, clusters = pd.factorize(cells.index.get_level_values(name))
-        sums = np.bincount(numbers, weights=residuals)
-        count = len(clusters)
+        numbers, members = clusters[name]
+        sums, count = np.bincount(numbers, weights=residuals), len(members)
         parts.append(count / (count - 1) * (sums**2).sum() / len(cells) ** 2)
         weights.append(parts[-1] ** 2 / (count - 1))
     variance = sum(parts)

@@ -81,8 +81,8 @@ def scores(target: np.ndarray, prior: np.ndarray, gamma: float = 2.0) -> np.ndar
     score(x) = #{z != x: r_x / r_z > gamma} / (N - 1), r = target / `prior` (N,). The test is decided without
     its division, which rounds: by (gamma r_z) < r_x for r_z > 0, by (gamma r_z) > r_x for r_z < 0, and by
     r_x > 0 for r_z = 0 (a ratio of plus infinity); infinite r need no other rule. A z whose r is NaN is
-    counted for no x; an x whose r is NaN, or that is alone, has score NaN. Two sorts and two searches a
-    model, O(N log N). Raises ValueError for gamma < 1.
+    counted for no x; an x whose r is NaN, or that is alone, has score NaN. A sort and two searches a model,
+    O(N log N). Raises ValueError for gamma < 1.
     """
     if not gamma >= 1:
         raise ValueError(f"gamma: found {gamma}; RMIA's threshold is at least 1")
@@ -95,11 +95,15 @@ def scores(target: np.ndarray, prior: np.ndarray, gamma: float = 2.0) -> np.ndar
 
 
 def _scores(r: np.ndarray, gamma: float) -> np.ndarray:
+    order = np.argsort(r)
+    r = r[order]  # NaN last; neighbours are searched for in turn, near each other in memory
     with np.errstate(over="ignore"):
-        negative, positive = np.sort(gamma * r[r < 0]), np.sort(gamma * r[r > 0])
+        negative, positive = gamma * r[r < 0], gamma * r[r > 0]
     counts = np.searchsorted(positive, r, side="left")
     counts += len(negative) - np.searchsorted(negative, r, side="right")
     counts += np.where(r > 0, np.count_nonzero(r == 0), 0)
+    found = np.empty_like(r)
     # x itself was never counted: gamma >= 1, so gamma r_x is on r_x's far side
     with np.errstate(invalid="ignore"):  # N = 1: 0 / 0
-        return np.where(np.isnan(r), np.nan, counts / (len(r) - 1))
+        found[order] = np.where(np.isnan(r), np.nan, counts / (len(r) - 1))
+    return found

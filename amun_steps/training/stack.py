@@ -8,7 +8,7 @@ import importlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +85,11 @@ class Stack:
         weights: stand in for the stack's own, to differentiate by. train: batch normalisation by the batch's own
         statistics; the running ones are updated in place. compiled: by torch.compile, which takes a minute at first.
         """
-        self.module.train(train)
+        if self.module.training != train:  # a walk through all modules
+            self.module.train(train)
         images = _normalised(images, self.network.get("normalise"))
         parameters = self.parameters(self.weights if weights is None else weights)
-        return (_compiled() if compiled else _forward)(self.module, parameters, self.buffers, images)
+        return (_compiled() if compiled else _forward)(self.module, parameters, self.buffers, images, _tied(self.module))
 
     @torch.no_grad()
     def predict(self, images: Tensor, batch: int = 1024) -> Tensor:
@@ -97,14 +98,24 @@ class Stack:
         return torch.cat(parts, dim=1)
 
 
-def _forward(module: nn.Module, parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor) -> Tensor:
+def _forward(
+    module: nn.Module, parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor, tied: bool
+) -> Tensor:
     if len(images) == 1:  # vmap over one model costs what it saves with many
         state = {k: v[0] for k, v in (parameters | buffers).items()}
         (alone,) = images
         if torch.is_autocast_enabled(alone.device.type):  # the layout that half-precision convolutions are fast in
             alone = alone.contiguous(memory_format=torch.channels_last)
-        return functional_call(module, state, (alone,))[None]
-    return vmap(lambda p, b, x: functional_call(module, (p, b), (x,)))(parameters, buffers, images)
+        return functional_call(module, state, (alone,), tie_weights=tied)[None]
+    call = partial(functional_call, module, tie_weights=tied)
+    return vmap(lambda p, b, x: call((p, b), (x,)))(parameters, buffers, images)
+
+
+@cache
+def _tied(module: nn.Module) -> bool:
+    """Whether a skeleton has one tensor under several names; looking for them at each step would take its time."""
+    tensors = [id(t) for of in (module.named_parameters, module.named_buffers) for _, t in of(remove_duplicate=False)]
+    return len(set(tensors)) < len(tensors)
 
 
 @cache
@@ -127,7 +138,9 @@ def _channels(values: tuple[float, ...], dtype: torch.dtype, device: torch.devic
 
 
 def skeleton(network: dict[str, Any]) -> nn.Module:
-    """The network's structure without storage; its tensors come with each call. Networks that are equal share it."""
+    """The network's structure without storage; its tensors come with each call. Networks that are equal share it.
+
+    All its modules are in one mode, `training`'s: whoever changes it changes it for all of them."""
     return _skeleton(canonical(network))
 
 
@@ -136,10 +149,10 @@ def _skeleton(network: str) -> nn.Module:
     wanted = json.loads(network)
     try:
         with torch.device("meta"):
-            return build(wanted)
+            return build(wanted).train()
     except NotImplementedError:  # one that computes with tensors while it is built, such as torchvision's RegNet
         with torch.random.fork_rng(devices=[]):
-            return build(wanted).to("meta")
+            return build(wanted).to("meta").train()
 
 
 def build(network: dict[str, Any]) -> nn.Module:
