@@ -89,7 +89,8 @@ class Stack:
             self.module.train(train)
         images = _normalised(images, self.network.get("normalise"))
         parameters = self.parameters(self.weights if weights is None else weights)
-        return (_compiled() if compiled else _forward)(self.module, parameters, self.buffers, images, _tied(self.module))
+        forward = _compiled() if compiled else _forward
+        return forward(self.module, parameters, self.buffers, images, _tied(self.module))
 
     @torch.no_grad()
     def predict(self, images: Tensor, batch: int = 1024) -> Tensor:
