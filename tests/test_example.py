@@ -15,8 +15,13 @@ def test_the_script_writes_what_the_config_wants(tmp_path, monkeypatch):
     shutil.copytree(REPOSITORY / "docs" / "example", tmp_path / "docs" / "example")
     monkeypatch.chdir(tmp_path)
     command = [sys.executable, "docs/example/train.py"]
-    done = subprocess.run(command, env=environment(), text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
+    models = set()
+    for threads in ("1", "3"):
+        here = environment() | {"OMP_NUM_THREADS": threads}
+        done = subprocess.run(command, env=here, text=True, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        models.add((tmp_path / "data/example/model.pt").read_bytes())
+    assert len(models) == 1, "the numbers of the page are those of any number of cores"
     plan = load_file(tmp_path / "docs/example/config.yaml")
     try_networks(plan)
     stages = plan.experiments["mine"]
