@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+import yaml
 from toy import CPU, SMALL, images, recipe
 
 from amun_steps.judging import rmia
@@ -26,6 +28,7 @@ import gpu
 import growth
 import noop
 import peers
+import racing
 import request as by_amun
 import scoring
 import training
@@ -211,3 +214,28 @@ def test_the_growth_of_all_work_is_measured_and_drawn(tmp_path):
     assert [curve.work for curve in curves] == list(growth.WORK)
     assert all(len(curve.seconds) == 2 and min(curve.seconds) > 0 for curve in curves)
     assert (tmp_path / "growth.png").stat().st_size > 10_000
+
+
+def test_racing_is_replayed_in_every_order_of_the_originals(tmp_path, monkeypatch, capsys):
+    """Four choices on two originals; where the second one is first, the best choice does not go on."""
+    gaps = np.array([[1.0, 5.0], [4.0, 3.0], [9.0, 1.0], [9.0, 9.0]])
+    assert racing.race(gaps, 0.5) == (4 + 2, 0)
+    assert racing.race(gaps[:, ::-1], 0.5) == (4 + 2, 1)
+    config = yaml.safe_load(TINY.read_text())
+    config["tuning"] = {"originals": [0, 1], "learning_rate": [0.1, 0.01, 0.001, 1.0e-4], "step": [None]}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    monkeypatch.chdir(tmp_path)
+    stages = Plan(config).experiments["digits"]
+    for method, _, stage in racing.tuned(stages):
+        stage.folder.mkdir(parents=True)
+        found = gaps if method == "ft with remain" else gaps[:, [0, 0]]
+        pd.DataFrame({"average_gap": found.ravel()}).to_csv(stage.folder / "grid.csv")
+    monkeypatch.setattr(racing, "make", lambda configs, targets: all(Path(t).parent.is_dir() for t in targets))
+    monkeypatch.setattr(racing, "reported", lambda stages, stage, family, number: np.array([number, number + 2.0]))
+    monkeypatch.setattr(racing, "cpu_seconds", lambda stages, stage, family, share: 6.0 if share else 8.0)
+    racing.main(tmp_path / "config.yaml", "digits", [0.5])
+    printed = capsys.readouterr().out
+    assert "3 grids of 12 choices, 24 trials" in printed
+    assert "| 0.5 | 75% | 1 of 6 (16.7%) | 0.50 (0.50) |" in printed
+    assert "| ft with remain, random10 | 0.5: 50% | 3.00 | 3.50 | 1.00 ± 1.41 | 2.00 ± 1.41 |" in printed
+    assert "| all | 16 | 12 | 75% |" in printed
