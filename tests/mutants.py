@@ -301,7 +301,8 @@ MUTANTS = [
     ),
     *_of(
         "amun_steps/views/efficiency.py",
-        "test_judgements.py",
+        "test_judgements.py::test_efficiency_is_the_seconds_of_retraining_for_one_of_unlearning"
+        " test_judgements.py::test_efficiency_is_not_said_where_a_receipt_is_missing_or_devices_differ",
         ("of.retrained_each * len(of.retrained)", "len(of.retrained)", "a job retrains several models"),
         ("([of.unlearned], of.runs)", "([of.unlearned], 1)", "a job has many runs"),
         ("comparable / (unlearn + once)", "comparable / unlearn", "the first request finds the adversarial examples"),
@@ -309,7 +310,7 @@ MUTANTS = [
     ),
     *_of(
         "amun_steps/views/judgements.py",
-        "test_judgements.py",
+        "test_judgements.py::test_a_judge_of_distributions_is_shown_of_as_many_models_as_it_wants",
         (".map(ENOUGH).fillna(0)", ".map(ENOUGH).fillna(0) * 0", "of few models a distribution says nothing"),
         ("found.models // 2)", "found.models)", "retrained models are compared by halves"),
         ("max(n - n / m, m - m / n)", "n", "so many show no more than with one wrong rule"),
@@ -623,8 +624,16 @@ MUTANTS = [
         ("request.remain, forget", "forget", "with D_R where there is access"),
     ),
     *_of(
+        "amun_steps/methods/cf_k.py",
+        "test_more_methods.py::test_cf_k_moves_the_last_layers_alone",
+        (", mask=last_layers(request.model, k)", "", "the last layers move alone"),
+        ("(request.model, k)", "(request.model, 1)", "as many as are asked for"),
+        ("[request.remain]", "[request.forget]", "what is kept is trained on"),
+    ),
+    *_of(
         "amun_steps/methods/eu_k.py",
         "test_more_methods.py",
+        ("unlearn(request, k=k)", "unlearn(request)", "as many layers as are asked for"),
         ("torch.where(update.mask,", "torch.where(~update.mask,", "the last layers begin anew"),
     ),
     *_of(
