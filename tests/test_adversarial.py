@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 from toy import images
 
-from amun_steps.attacks import log_odds_against, pgd
+from amun_steps.attacks import AdversarialSet, log_odds_against, pgd
 from amun_steps.steps.adversarial import (
     Attack,
     Search,
@@ -21,6 +21,7 @@ from amun_steps.steps.adversarial import (
     build_adversarial_set,
     choose_epsilon_init,
     load_adversarial,
+    radii,
 )
 from amun_steps.steps.forget import load_forget
 from amun_steps.store.arrays import write_arrays
@@ -137,6 +138,45 @@ def test_epsilon_init_is_the_least_rung_that_is_enough_for_the_share():
     chosen = choose_epsilon_init(forward, x, y, PGD50, SEEDS)
     assert (rungs <= chosen).double().mean() >= 0.95
     assert (rungs <= chosen / 2).double().mean() < 0.95
+
+
+def test_a_search_with_fewer_gradients_finds_the_same_epsilon_init():
+    """Of any attack that begins anew in each of five balls: it may succeed in a ball and fail in a larger one."""
+    draws, searched = np.random.default_rng(0), 0
+    for _ in range(500):
+        n, share = int(draws.integers(1, 12)), draws.choice([0.3, 0.5, 0.9, 1.0])
+        succeeds = torch.from_numpy(draws.random((n, 5)) < [0.4, 0.4, 0.4, 0.4, 0.99])
+        away = torch.from_numpy(draws.uniform(0, 16, n)).float()
+
+        def climb(rows, start, succeeds=succeeds, away=away):
+            tried = succeeds[rows] & (2.0 ** torch.arange(5) >= start)
+            epsilon = 2.0 ** tried.int().argmax(dim=1)
+            return AdversarialSet(tried, tried, epsilon, away[rows].masked_fill(~tried.any(dim=1), math.nan), tried)
+
+        found = radii(climb, torch.arange(n), Search(n, 1.0, share), farthest=16.0)
+        assert (found is not None) == succeeds[:, 4].all()
+        if found is not None:
+            searched, index = searched + 1, math.ceil(share * n) - 1
+            assert found.sort().values[index] == climb(torch.arange(n), 1.0).epsilon.sort().values[index]
+    assert searched > 400
+
+
+@pytest.mark.parametrize(("attack", "share", "most"), [(PGD50, 0.5, 0.9), (PGD50, 0.95, 0.3), (ONWARDS, 0.95, 1.0)])
+def test_the_search_takes_fewer_gradients_than_climbing_and_finds_the_same(attack, share, most):
+    """But for an attack that goes on from what it tried in a smaller ball, which has to climb."""
+    forward, x, y = task(3, n=100)
+    images = 0
+
+    def counted(x):
+        nonlocal images
+        images += len(x)
+        return forward(x)
+
+    chosen = choose_epsilon_init(counted, x, y, replace(attack, search=Search(100, 0.001, share)), SEEDS)
+    searched, images = images, 0
+    rungs = build_adversarial_set(counted, x, y, 0.001, attack, SEEDS).epsilon
+    assert chosen == rungs.sort().values[math.ceil(share * 100) - 1]
+    assert searched == images if most == 1 else searched < most * images
 
 
 def test_going_on_from_the_last_iterate_saves_the_steps_back_to_it():

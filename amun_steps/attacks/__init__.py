@@ -4,6 +4,9 @@ A module has `attack(forward, images, labels, epsilon_init, seeds, **parameters)
 samples, an image near it that the model gets wrong. `seeds` (n,) is for what is random in it, one per sample, so that a
 sample's result does not depend on who shares its batch. All parameters are keyword-only. PASSES of
 `amun_steps.plan.work` says what an attack costs, for those whose cost is to be estimated before they were run.
+
+It may have `begins_anew(**parameters) -> bool`: whether what it finds in a ball depends on no smaller ball that it
+tried before, and each ball is twice as large as the last. Then epsilon_init is found with fewer gradients.
 """
 
 import math

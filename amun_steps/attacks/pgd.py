@@ -31,7 +31,7 @@ def attack(
     epsilon = torch.full(labels.shape, epsilon_init, dtype=images.dtype, device=images.device)
     image, label, passes = images.clone(), labels.clone(), torch.zeros_like(labels)
     active = torch.arange(len(images), device=images.device)
-    farthest = math.sqrt(images[0].numel())
+    farthest = math.sqrt(math.prod(images.shape[1:]))
     while len(active):
         start = images[active] if restart else image[active]
         tried = in_ball(
@@ -43,6 +43,11 @@ def attack(
         active = active[epsilon[active] <= farthest]
         epsilon[active] *= 2
     return AdversarialSet.of(images, labels, image, label, epsilon, passes)
+
+
+def begins_anew(*, restart: bool = True, **_: object) -> bool:
+    """Whether what is found in a ball depends on no smaller ball."""
+    return restart
 
 
 @dataclass(frozen=True)

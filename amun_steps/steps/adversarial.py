@@ -6,9 +6,10 @@ Where a config wants that, only the samples of its forget sets are looked at.
 
 import importlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -54,8 +55,11 @@ def build_adversarial_set(
     is around one run of the attack or less, below the 'less than three' of E.1; the price is that a step, a tenth of
     epsilon, is coarse for a sample whose boundary is near.
     """
-    search = importlib.import_module(f"amun_steps.attacks.{attack.algorithm}").attack
-    return search(forward, images, labels, epsilon_init, seeds, **attack.parameters)
+    return _module(attack).attack(forward, images, labels, epsilon_init, seeds, **attack.parameters)
+
+
+def _module(attack: Attack) -> ModuleType:
+    return importlib.import_module(f"amun_steps.attacks.{attack.algorithm}")
 
 
 def choose_epsilon_init(forward: Forward, images: Tensor, labels: Tensor, attack: Attack, seeds: Seeds) -> float:
@@ -63,14 +67,50 @@ def choose_epsilon_init(forward: Forward, images: Tensor, labels: Tensor, attack
 
     Raises RuntimeError where none of them has an adversarial example.
     """
-    found = build_adversarial_set(forward, images, labels, attack.search.start, attack, seeds)
-    ladder = found.epsilon[found.found].sort().values
+
+    def climb(rows: Tensor, start: float) -> AdversarialSet:
+        own = [seeds[n] for n in rows.tolist()]
+        return build_adversarial_set(forward, images[rows], labels[rows], start, attack, own)
+
+    everyone, search = torch.arange(len(images), device=images.device), attack.search
+    anew = getattr(_module(attack), "begins_anew", lambda **_: False)(**attack.parameters)
+    ladder = radii(climb, everyone, search, math.sqrt(images[0].numel())) if anew else None
+    if ladder is None:
+        found = climb(everyone, search.start)
+        ladder = found.epsilon[found.found]
     if not len(ladder):
         raise RuntimeError(
             f"none of {len(images)} samples has an adversarial example by {attack.algorithm}: does the model's output"
             " depend on its input?"
         )
-    return ladder[math.ceil(attack.search.share * len(ladder)) - 1].item()
+    return ladder.sort().values[math.ceil(search.share * len(ladder)) - 1].item()
+
+
+def radii(
+    climb: Callable[[Tensor, float], AdversarialSet], everyone: Tensor, search: Search, farthest: float
+) -> Tensor | None:
+    """(n,) final radii of samples; the least within which `search.share` of them are is what it is of
+    `climb(everyone, search.start)`, which takes several times as many gradients. None where some sample has no example.
+
+    climb: Algorithm 1 on some of `everyone` from a radius, where what is found in a ball depends on no smaller ball.
+    Those whose examples are farthest, as many as may lie beyond the wanted radius and one more, climb from the start.
+    So it is at least the least of theirs, and another sample that has an example in that ball need not climb up to it.
+    """
+    index = math.ceil(search.share * len(everyone)) - 1
+    reach = farthest
+    for _ in range(2):  # roughly, from the largest ball; then from about the wanted one
+        rung = search.start * 2 ** math.floor(math.log2(max(reach / search.start, 1)))
+        distance = climb(everyone, rung).distance
+        if distance.isnan().any():
+            return None
+        reach = distance.sort().values[index].item()
+    far, radius = distance >= reach, torch.zeros_like(distance)
+    radius[far] = climb(everyone[far], search.start).epsilon
+    least = radius[far].min().item()
+    radius[~far] = climb(everyone[~far], least).epsilon
+    unknown = ~far & (radius > least)  # in a smaller ball they may have one
+    radius[unknown] = climb(everyone[unknown], search.start).epsilon
+    return radius
 
 
 @step
