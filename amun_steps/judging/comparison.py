@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t
+from scipy.special import stdtr, stdtrit
 
 LEVEL = 0.95
 """How often an interval is to have the truth."""
@@ -53,7 +53,7 @@ def difference(cells: pd.Series) -> Difference:
     """
     cells = cells.dropna()
     index = cells.index
-    clusters = {name: pd.factorize(index.get_level_values(name)) for name in CLUSTERS if name in index.names}
+    clusters = {name: pd.factorize(index.get_level_values(name).to_numpy()) for name in CLUSTERS if name in index.names}
     several = [name for name, (_, members) in clusters.items() if len(members) > 1]
     over = tuple(several[:1] if several[:1] == ["replicate"] else several)
     mean = float(cells.mean()) if len(cells) else math.nan
@@ -69,8 +69,10 @@ def difference(cells: pd.Series) -> Difference:
     if variance <= (1e-12 * abs(mean)) ** 2:  # all the same, but for rounding
         return Difference(mean, mean, mean, float(mean == 0), math.nan, len(cells), over)
     freedom, error = variance**2 / sum(weights), math.sqrt(variance)
-    half = t.ppf((1 + LEVEL) / 2, freedom) * error
-    return Difference(mean, mean - half, mean + half, 2 * t.sf(abs(mean) / error, freedom), freedom, len(cells), over)
+    half = float(stdtrit(freedom, (1 + LEVEL) / 2)) * error
+    return Difference(
+        mean, mean - half, mean + half, 2 * float(stdtr(freedom, -abs(mean) / error)), freedom, len(cells), over
+    )
 
 
 def holm(p: Sequence[float]) -> list[float]:
