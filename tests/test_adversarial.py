@@ -66,7 +66,7 @@ def test_algorithm_1_meets_its_definition(seed, epsilon_init, attack):
     assert torch.equal(found.label, predicted)
     assert found.image.min() >= 0
     assert found.image.max() <= 1
-    assert (found.distance <= found.epsilon * (1 + 1e-5)).all()
+    assert (found.distance <= found.epsilon * (1 + 1e-5) + 1e-6).all()  # pixels near 1 are rounded by 6e-8
     torch.testing.assert_close(found.distance, (found.image - x).flatten(1).norm(dim=1))
     rung = torch.log2(found.epsilon / epsilon_init)
     torch.testing.assert_close(rung, rung.round())  # on the doubling ladder
