@@ -59,7 +59,7 @@ test-steps: $(VENV)/.installed
 	$(BIN)/python -m pytest -m "not workflow"
 
 faults: $(VENV)/.installed
-	KILLS=$(KILLS) $(BIN)/python -m pytest tests/test_faults.py
+	KILLS=$(KILLS) $(BIN)/python -m pytest tests/test_faults.py tests/test_slurm.py
 
 mutants: CORES = 2
 mutants: $(VENV)/.installed

@@ -1,11 +1,14 @@
 """Running the real workflow in a clone of its own, as a user does; what several test files share."""
 
+import itertools
 import os
+import random
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 # A cluster without accounting and with a controller next door; elsewhere the profile's own values are right.
@@ -14,6 +17,8 @@ SLURM += ("--seconds-between-status-checks", "1", "--latency-wait", "5", "--jobs
 
 REPOSITORY = Path(__file__).parent.parent
 CONFIG = "tests/tiny.yaml"
+TARGETS = ("results/tables/table1.csv", "results/runs/digits.csv", "results/figures/fig2.pdf", "results/claims.csv")
+KILLS = int(os.environ.get("KILLS", "4"))
 
 
 def clone(to: Path) -> Path:
@@ -87,6 +92,51 @@ def views(where: Path) -> dict[str, bytes]:
     """The tables, runs and figures, byte for byte."""
     files = [path for name in ("runs", "tables", "figures") for path in sorted((where / "results" / name).glob("*"))]
     return {path.name: path.read_bytes() for path in files if path.suffix != ".json"}
+
+
+def until_killed(where: Path, after: float, by: signal.Signals, *arguments: str) -> bool:
+    """Start the workflow and send it and its processes a signal after some seconds; whether it ended before, and well.
+
+    Fails where it ends with exit code 0 and without its targets.
+    """
+    with open(where / "said.txt", "w") as said:
+        running = start(where, *arguments, stdout=said)
+    try:
+        running.wait(timeout=after)
+    except subprocess.TimeoutExpired:
+        os.killpg(running.pid, by)
+        running.wait(timeout=300)
+    if running.returncode == 0:
+        missing = [path for path in TARGETS if not (where / path).is_file()]
+        assert not missing, (where / "said.txt").read_text()
+    return running.returncode == 0
+
+
+def killed(where: Path, kills: int, seconds: tuple[float, float], *arguments: str) -> None:
+    """Kill runs of the workflow `kills` times after so many seconds, by kill -9 and Ctrl-C's signal in turn.
+
+    From nothing again whenever one ends before."""
+    dice, signals = random.Random(0), itertools.cycle([signal.SIGKILL, signal.SIGINT])
+    while kills:
+        if until_killed(where, dice.uniform(*seconds), next(signals), *arguments):
+            shutil.rmtree(where / "results")
+        else:
+            kills -= 1
+            snakemake(where, "--unlock")
+
+
+def check_store(where: Path) -> None:
+    """Every artifact is whole, and what killed jobs left can be found and deleted."""
+    assert store(where, "verify")[0] == 0
+    left = [path for path in (where / "results").rglob(".*") if path.suffix != ".snakemake_timestamp"]
+    kept = (".table", ".fig", ".digits-", ".claims", ".comparison", ".leaderboard", ".overview", ".config", ".running")
+    left = [path for path in left if not path.name.startswith(kept)]
+    long_ago = time.time() - 7200
+    for path in [p for folder in left for p in (folder, *folder.rglob("*"))]:
+        os.utime(path, (long_ago, long_ago))
+    assert store(where, "gc", CONFIG, "--delete")[0] == 0
+    assert [path for path in left if path.exists()] == []
+    assert store(where, "verify")[0] == 0
 
 
 def no_slurm() -> str | None:
