@@ -53,6 +53,26 @@ def test_originals_are_trained_on_all_of_d(made, tmp_path):
     assert cross_entropy(logits[0], data.labels, data.train | True) != pytest.approx(expected[0], rel=2e-5)
 
 
+def test_accuracies_are_told_as_soon_as_models_are_trained(made, tmp_path, caplog):
+    """Long before a score; of samples that they learned, and that they did not, apart."""
+    caplog.set_level("INFO", "amun_steps")
+    files, data = made
+    learning = Training(NETWORK, toy.recipe(epochs=3, batch_size=4), Schedule(0.1), seed=0)
+    for step, options in ((originals, {}), (retrained, {"forget": files["forget"], "forget_name": "random", "set": 1})):
+        logits, _, _ = trained(step, tmp_path, learning, dataset=files["dataset"], count=2, **options)
+        right = (logits.argmax(axis=2) == data.labels).astype(float)
+        with h5py.File(files["forget"]) as file:
+            forgotten = file["forget"][1]
+        train, unlearn, retain, test = (
+            f"{100 * right[:, part].mean():.2f}" for part in (data.train, forgotten, data.train & ~forgotten, data.test)
+        )
+        said = f"Train Acc {train}, Test Acc {test}"
+        if options:
+            said = f"Unlearn Acc {unlearn}, Retain Acc {retain}, Test Acc {test}"
+        assert f": {said} (mean of 2)" in caplog.messages[-2]
+        assert len({unlearn, retain, test}) == 3
+
+
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_retrained_models_are_trained_on_d_without_their_own_forget_set(made, tmp_path, which):
     files, data = made

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from amun_steps.judging.metrics import accuracy
 from amun_steps.steps.forget import load_forget
 from amun_steps.steps.subsets import load_inclusion
-from amun_steps.store.arrays import Parts, write_arrays
-from amun_steps.store.progress import span
+from amun_steps.store.arrays import Parts, hdf5, write_arrays
+from amun_steps.store.progress import span, tell
 from amun_steps.store.seeds import seed_of
 from amun_steps.store.step import Output, Partial, main, step
 from amun_steps.training import stack as stacks
@@ -57,6 +58,7 @@ def originals(
     trained, losses = _train(data, [data.train] * count, names, training, stack, partial, "original")
     numbers = {"original": range(count), "set": [-1] * count, "run": [-1] * count, "seed": _seeds(training, names)}
     write_models(models, outputs, trained, images_on(data, device()), losses, numbers, stack)
+    _tell("originals", data, {"Train Acc": data.train, "Test Acc": data.test}, outputs)
 
 
 @step
@@ -75,12 +77,15 @@ def retrained(
 ) -> None:
     """Train `count` models on D_R = D - D_F for forget set `set` (the last one is tuning's): the gold standard."""
     data = load(dataset)
-    remain = data.train & ~load_forget(forget, data.train)[set]
+    forgotten = load_forget(forget, data.train)[set]
+    remain = data.train & ~forgotten
     names = [("retrained", forget_name, set, k) for k in range(count)]
     label = f"retrained without {forget_name}, set {set}, model"
     trained, losses = _train(data, [remain] * count, names, training, stack, partial, label)
     numbers = {"original": [-1] * count, "set": [set] * count, "run": range(count), "seed": _seeds(training, names)}
     write_models(models, outputs, trained, images_on(data, device()), losses, numbers, stack)
+    parts = {"Unlearn Acc": forgotten, "Retain Acc": remain, "Test Acc": data.test}
+    _tell(f"retrained without {forget_name}, set {set}", data, parts, outputs)
 
 
 @step
@@ -141,6 +146,14 @@ def _train(
         losses.append(fit(part, pool, fits, training.recipe, **robust, checkpoint=checkpoint, label=named).numpy())
         trained.append(part)
     return stacks.concatenate(trained), np.concatenate(losses)
+
+
+def _tell(who: str, data: Dataset, parts: dict[str, np.ndarray], outputs: Path) -> None:
+    """What a person sees first of all: the models' mean accuracy in percent on each of `parts` (N,) bool."""
+    with hdf5(outputs) as file:
+        found = [[accuracy(logits, data.labels, part) for part in parts.values()] for logits in file["logits"]]
+    means = ", ".join(f"{name} {value:.2f}" for name, value in zip(parts, np.mean(found, axis=0), strict=True))
+    tell(f"{who}: {means} (mean of {len(found)})")
 
 
 def _seeds(training: Training, names: Sequence[tuple]) -> list[int]:
