@@ -4,7 +4,7 @@
 # make ensemble: a few methods by 100 unlearned and 100 retrained models of each forget set, on digits; at most an hour.
 # make report: these in one HTML file. make fashion: all methods on Fashion-MNIST, two hours.
 # make bench: what this costs beside other packages and code, into benchmarks/README.md; 20 minutes.
-# make plan: what CONFIG will cost, before it runs. make test: the tests, those that run the workflow beside the others.
+# make plan: what CONFIG will cost, before it runs. make test: the tests, a file on each core.
 # make faults: the workflow killed KILLS times.
 # make mutants: whether the tests notice wrong science, two edits side by side. Each installs what it needs.
 CORES ?= $(shell nproc)
@@ -14,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --quiet host
 
-.PHONY: demo all compare ensemble report fashion plan bench test test-workflow test-steps faults mutants lint format
+.PHONY: demo all compare ensemble report fashion plan bench test faults mutants lint format
 
 demo: $(VENV)/.installed
 	$(SNAKEMAKE) --configfile config/quickstart.yaml -- $(patsubst %,results/tables/table%.csv,1 2 10 11)
@@ -51,13 +51,7 @@ bench: $(VENV)/.peers
 	$(BIN)/python benchmarks/bench.py
 
 test: $(VENV)/.installed
-	@$(MAKE) --no-print-directory --jobs 2 --keep-going test-workflow test-steps
-
-test-workflow: $(VENV)/.installed
-	$(BIN)/python -m pytest -m workflow
-
-test-steps: $(VENV)/.installed
-	$(BIN)/python -m pytest -m "not workflow"
+	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
 faults: $(VENV)/.installed
 	KILLS=$(KILLS) $(BIN)/python -m pytest tests/test_faults.py tests/test_slurm.py

@@ -13,10 +13,11 @@ settings.load_profile("any machine")
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what `make test` runs beside the rest."""
+    """Mark the files that run the workflow, and put them first: they are long, and others fill the cores at the end."""
     for item in items:
         if "finished" in item.fixturenames or "from running import" in item.path.read_text(encoding="utf-8"):
             item.add_marker(pytest.mark.workflow)
+    items.sort(key=lambda item: "workflow" not in item.keywords)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ SLURM += ("--seconds-between-status-checks", "1", "--latency-wait", "5", "--jobs
 REPOSITORY = Path(__file__).parent.parent
 CONFIG = "tests/tiny.yaml"
 TARGETS = ("results/tables/table1.csv", "results/runs/digits.csv", "results/figures/fig2.pdf", "results/claims.csv")
-KILLS = int(os.environ.get("KILLS", "4"))
+KILLS = int(os.environ.get("KILLS", "2"))
 
 
 def clone(to: Path) -> Path:

@@ -1,6 +1,6 @@
 """The workflow is killed at random moments, again and again: a start ends with all its targets or says that it did not.
 
-KILLS (default 4) says how often; `make faults KILLS=50` is the long one, and kills runs on Slurm, too (test_slurm.py).
+KILLS (default 2) says how often; `make faults KILLS=50` is the long one, and kills runs on Slurm, too (test_slurm.py).
 """
 
 import shutil
