@@ -18,7 +18,7 @@ rule requests:
     params:
         options=options("requests"),
     shell:
-        "python -m amun_steps.steps.subsets requests --dataset {input.dataset} {params.options} --output {output} &> {log}"
+        "python -m amun_steps.store.job steps.subsets requests --dataset {input.dataset} {params.options} --output {output} &> {log}"
 
 
 rule continuous:
@@ -43,7 +43,7 @@ rule continuous:
     params:
         options=options("continuous"),
     shell:
-        "python -m amun_steps.steps.continuous --dataset {input.dataset} --originals {input.originals}"
+        "python -m amun_steps.store.job steps.continuous --dataset {input.dataset} --originals {input.originals}"
         " --requests {input.requests} --adversarial {input.adversarial} --tuned {input.tuned}"
         " --signals {input.signals} {params.options} --stack {resources.stack} --output {output} &> {log}"
 
@@ -68,5 +68,5 @@ rule finetuned:
     params:
         options=options("finetuned"),
     shell:
-        "python -m amun_steps.steps.finetune --dataset {input.dataset} --originals {input.originals} --forget {input.forget}"
+        "python -m amun_steps.store.job steps.finetune --dataset {input.dataset} --originals {input.originals} --forget {input.forget}"
         " --adversarial {input.adversarial} {params.options} --stack {resources.stack} --output {output} &> {log}"

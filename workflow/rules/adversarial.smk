@@ -20,5 +20,5 @@ rule adversarial:
     params:
         options=options("adversarial"),
     shell:
-        "python -m amun_steps.steps.adversarial --dataset {input.dataset} --originals {input.originals}"
+        "python -m amun_steps.store.job steps.adversarial --dataset {input.dataset} --originals {input.originals}"
         " --original {wildcards.original} --forget {input.forget} {params.options} --output {output} &> {log}"

@@ -16,7 +16,7 @@ from amun_steps.plan.config_file import read
 from amun_steps.plan.judgements import judgements
 from amun_steps.plan.messages import ConfigError
 from amun_steps.steps import choose
-from amun_steps.store import addresses, running
+from amun_steps.store import addresses, job, running
 from amun_steps.store.step import InputError
 from amun_steps.views import terminal
 
@@ -122,8 +122,8 @@ def options(slug, *names):
 
 
 def module(slug):
-    """Params function: the module of the step that makes the stage named by wildcard `slug`."""
-    return lambda wildcards: stage(wildcards, slug).module
+    """Params function: the module, in the package, of the step that makes the stage named by wildcard `slug`."""
+    return lambda wildcards: stage(wildcards, slug).module.removeprefix("amun_steps.")
 
 
 def worth(kind):
@@ -219,6 +219,15 @@ def reserve(dag):
     running.reserve(artifacts)
     if files - artifacts:
         folders.take(RESULTS, workflow.configfiles)
+
+
+def preload(dag):
+    """On one machine, where more than a few steps are to be run: import what takes them seconds once for all."""
+    rules = [
+        planned.rule.name for planned in dag.needrun_jobs() if any(f.startswith(f"{STORE}/") for f in planned.output)
+    ]
+    if workflow.local_exec and not workflow.deployment_settings.deployment_method and len(rules) > 3:
+        job.preload(["sklearn.svm"] if rules.count("score") > 1 else [])
 
 
 def not_made(dag):

@@ -22,7 +22,7 @@ rule originals:
         module=module("originals"),
         options=options("originals"),
     shell:
-        "python -m {params.module} originals --dataset {input.dataset} {params.options} --stack {resources.stack}"
+        "python -m amun_steps.store.job {params.module} originals --dataset {input.dataset} {params.options} --stack {resources.stack}"
         " --models {output.models} --outputs {output.outputs} &> {log}"
 
 
@@ -46,7 +46,7 @@ rule retrained:
         module=module("retrained"),
         options=options("retrained"),
     shell:
-        "python -m {params.module} retrained --dataset {input.dataset} --forget {input.forget} --set {wildcards.set}"
+        "python -m amun_steps.store.job {params.module} retrained --dataset {input.dataset} --forget {input.forget} --set {wildcards.set}"
         " {params.options} --stack {resources.stack} --models {output.models} --outputs {output.outputs} &> {log}"
 
 
@@ -72,7 +72,7 @@ rule references:
         module=module("references"),
         options=options("references"),
     shell:
-        "python -m {params.module} references --dataset {input.dataset} --inclusion {input.inclusion}"
+        "python -m amun_steps.store.job {params.module} references --dataset {input.dataset} --inclusion {input.inclusion}"
         " --first {wildcards.first} --last {wildcards.last} {params.options} --stack {resources.stack} --output {output}"
         " &> {log}"
 
@@ -96,5 +96,5 @@ rule signals:
     params:
         options=options("signals"),
     shell:
-        "python -m amun_steps.steps.signals --dataset {input.dataset} --inclusion {input.inclusion} --listings {input.listings}"
+        "python -m amun_steps.store.job steps.signals --dataset {input.dataset} --inclusion {input.inclusion} --listings {input.listings}"
         " {params.options} --stack {resources.stack} --output {output} &> {log}"

@@ -23,7 +23,7 @@ rule score:
     params:
         options=options("scores"),
     shell:
-        "python -m amun_steps.steps.score --dataset {input.dataset} --forget {input.forget} --signals {input.signals}"
+        "python -m amun_steps.store.job steps.score --dataset {input.dataset} --forget {input.forget} --signals {input.signals}"
         " --outputs {input.outputs} {params.options} --scores {output.scores} --runs {output.runs} &> {log}"
 
 
@@ -46,7 +46,7 @@ rule confidences:
     params:
         options=options("confidences"),
     shell:
-        "python -m amun_steps.steps.confidences --dataset {input.dataset} --inclusion {input.inclusion}"
+        "python -m amun_steps.store.job steps.confidences --dataset {input.dataset} --inclusion {input.inclusion}"
         " --listings {input.listings} {params.options} --stack {resources.stack} --output {output} &> {log}"
 
 
@@ -74,5 +74,5 @@ rule judge:
         options=options("judged"),
         shadows=lambda wildcards, input: f"--shadows {input.shadows}" if input.get("shadows") else "",
     shell:
-        "python -m amun_steps.steps.judge --dataset {input.dataset} --forget {input.forget} --confidences {input.confidences}"
+        "python -m amun_steps.store.job steps.judge --dataset {input.dataset} --forget {input.forget} --confidences {input.confidences}"
         " --outputs {input.outputs} --retrained {input.retrained} {params.shadows} {params.options} --output {output} &> {log}"

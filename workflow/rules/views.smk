@@ -21,7 +21,7 @@ for name in config["experiments"]:
             options=view.stage.options(),
             older=view.older,
         shell:
-            "rm -f {params.older} && python -m amun_steps.views.runs {params.options} --runs {input.runs} --output {output.csv}"
+            "rm -f {params.older} && python -m amun_steps.store.job views.runs {params.options} --runs {input.runs} --output {output.csv}"
             " &> {log}"
 
 
@@ -48,7 +48,7 @@ for name in config["tables"]:
             options=view.stage.options(),
             older=view.older,
         shell:
-            "rm -f {params.older} && python -m amun_steps.views.tables --runs {input.runs} {params.options}"
+            "rm -f {params.older} && python -m amun_steps.store.job views.tables --runs {input.runs} {params.options}"
             " --csv {output.csv} --markdown-file {output.markdown} --latex-file {output.latex} &> {log}"
 
 
@@ -75,7 +75,7 @@ for name in config["figures"]:
             options=view.stage.options(),
             older=view.older,
         shell:
-            "rm -f {params.older} && python -m amun_steps.views.figures --inputs {input.shown} {params.options}"
+            "rm -f {params.older} && python -m amun_steps.store.job views.figures --inputs {input.shown} {params.options}"
             " --pdf {output.pdf} --png {output.png} --csv {output.csv} &> {log}"
 
 
@@ -102,7 +102,7 @@ rule claims:
         runs=[view.path for view in CLAIMS.views if view.path.startswith(f"{RESULTS}/runs/")],
         figures=[view.path for view in CLAIMS.views if view.path.startswith(f"{RESULTS}/figures/")],
     shell:
-        "rm -f {params.older} && python -m amun_steps.views.claims --runs {params.runs} --figures {params.figures}"
+        "rm -f {params.older} && python -m amun_steps.store.job views.claims --runs {params.runs} --figures {params.figures}"
         " {params.options} --output {output.csv} &> {log}"
 
 
@@ -129,7 +129,7 @@ if JUDGES:
             older=JUDGES.older,
             runs=[view.path for view in JUDGES.views],
         shell:
-            "rm -f {params.older} && python -m amun_steps.views.judgements --judged {input.judged} --runs {params.runs}"
+            "rm -f {params.older} && python -m amun_steps.store.job views.judgements --judged {input.judged} --runs {params.runs}"
             " {params.options} --csv {output.csv} --efficiency {output.efficiency} --markdown-file {output.markdown} &> {log}"
 
 
@@ -160,7 +160,7 @@ rule comparison:
         older=COMPARISON.older,
         measured=MEASURED,
     shell:
-        "rm -f {params.older} && python -m amun_steps.views.comparison {params.measured} {params.options}"
+        "rm -f {params.older} && python -m amun_steps.store.job views.comparison {params.measured} {params.options}"
         " --csv {output.csv} --markdown-file {output.markdown} --pdf {output.pdf} --png {output.png} &> {log}"
 
 
@@ -188,7 +188,7 @@ rule leaderboard:
         measured=MEASURED,
         comparison=COMPARISON.path,
     shell:
-        "rm -f {params.older} && python -m amun_steps.views.leaderboard {params.measured} --comparison {params.comparison}"
+        "rm -f {params.older} && python -m amun_steps.store.job views.leaderboard {params.measured} --comparison {params.comparison}"
         " {params.options} --csv {output.csv} --markdown-file {output.markdown} --pdf {output.pdf} --png {output.png} &> {log}"
 
 
@@ -215,7 +215,7 @@ rule overview:
         older=OVERVIEW.older,
         measured=MEASURED,
     shell:
-        "rm -f {params.older} && python -m amun_steps.views.overview {params.measured} {params.options}"
+        "rm -f {params.older} && python -m amun_steps.store.job views.overview {params.measured} {params.options}"
         " --csv {output.csv} --markdown-file {output.markdown} --gaps-pdf {output.gaps[0]} --gaps-png {output.gaps[1]}"
         " --trades-pdf {output.trades[0]} --trades-png {output.trades[1]} &> {log}"
 
@@ -253,5 +253,5 @@ rule report:
         # as it is after all --configfile and --config; a function, since Snakemake would fill in the {set} of a pattern
         config=lambda wildcards: shlex.quote(json.dumps(config)),
     shell:
-        "python -m amun_steps.views.report --tables {input.tables} --figures {input.figures} --captions {params.captions}"
+        "python -m amun_steps.store.job views.report --tables {input.tables} --figures {input.figures} --captions {params.captions}"
         " --runs {input.runs} --claims {input.claims} --overview {input.overview} --opening {input.opening} --compared {input.compared} --pictures {input.pictures} {params.judges} --trained {params.trained} --config {params.config} --store {params.store} --output {output} &> {log}"
