@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from running import clone, environment
+from running import clone, environment, start
 
 from amun_steps.store.job import PRELOADED, THREADS
 
@@ -133,3 +134,17 @@ def test_ctrl_c_that_a_workflow_ignores_its_jobs_ignore(preloaded, where):
     said = json.loads(done.stdout.splitlines()[0])
     assert said["imported"]
     assert said["interrupt"]
+
+
+def test_snakemake_asks_for_a_look_at_its_jobs_only_when_there_is_something_to_see(where):
+    """Not by one more thread for each look that it had."""
+    running, most = start(where, "--cores", "1", "--until", "references", "originals", "retrained"), 0
+    while running.poll() is None:
+        with suppress(FileNotFoundError):
+            most = max(most, len(os.listdir(f"/proc/{running.pid}/task")))
+        time.sleep(0.05)
+    said = running.stdout.read()
+    running.stdout.close()
+    assert running.returncode == 0, said
+    assert "8 of 46 steps" in said
+    assert most <= 4

@@ -230,6 +230,13 @@ def preload(dag):
         job.preload(["sklearn.svm"] if rules.count("score") > 1 else [])
 
 
+def calm(scheduler, limit):
+    """Without a limit of its own on jobs in a time, Snakemake has one of 100 in a second, and each look at it asks for one
+    more look a second later, for ever: after some hundred jobs it is busy with that alone."""
+    if (limit.max_jobs, limit.timespan) == (100, 1):
+        scheduler.job_rate_limiter = None
+
+
 def not_made(dag):
     """What a run was asked for and has not made: files of targets, and views that show something else.
 
