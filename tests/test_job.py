@@ -67,11 +67,18 @@ def command(how: str) -> list[str]:
     return [sys.executable, "-m", "amun_steps.store.job", "steps.ours", how]
 
 
+def job(how: str, environ: dict[str, str], cwd: Path, **options) -> subprocess.Popen:
+    """A job that Ctrl-C's signal reaches, also where the tests run in a background that ignores it."""
+    options |= {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), "text": True, "stdout": -1}
+    return subprocess.Popen(command(how), env=environ, cwd=cwd, **options)
+
+
 def run(how: str, environ: dict[str, str], cwd: Path) -> tuple[int, dict, list[str], str]:
     """A job's exit status, what it says of itself, the lines after that, and its stderr."""
-    done = subprocess.run(command(how), env=environ, cwd=cwd, text=True, capture_output=True, check=False)
-    first, *rest = done.stdout.splitlines() or ["{}"]
-    return done.returncode, json.loads(first), rest, done.stderr
+    with job(how, environ, cwd, stderr=-1) as running:
+        said, problems = running.communicate()
+    first, *rest = said.splitlines() or ["{}"]
+    return running.returncode, json.loads(first), rest, problems
 
 
 def test_a_job_is_as_in_a_process_of_its_own(preloaded, tmp_path):
@@ -93,9 +100,9 @@ def test_a_job_is_as_in_a_process_of_its_own(preloaded, tmp_path):
 
 
 def test_jobs_run_side_by_side_and_one_that_is_killed_is_gone(preloaded, where):
-    running = [subprocess.Popen(command("sleep"), env=preloaded, cwd=where, stdout=-1, text=True) for _ in range(2)]
-    copies = [json.loads(job.stdout.readline())["pid"] for job in running]
-    assert len({*copies, *(job.pid for job in running)}) == 4
+    running = [job("sleep", preloaded, where) for _ in range(2)]
+    copies = [json.loads(one.stdout.readline())["pid"] for one in running]
+    assert len({*copies, *(one.pid for one in running)}) == 4
     assert run("well", preloaded, where)[0] == 0
     running[0].kill()
     running[0].wait()
@@ -105,21 +112,21 @@ def test_jobs_run_side_by_side_and_one_that_is_killed_is_gone(preloaded, where):
     assert [Path(f"/proc/{copy}").exists() for copy in copies] == [False, True]
     os.kill(copies[1], signal.SIGINT)  # as the terminal does, to all
     assert running[1].wait(timeout=60) == -signal.SIGINT
-    for job in running:
-        job.stdout.close()
+    for one in running:
+        one.stdout.close()
 
 
 def test_a_job_ends_also_when_its_workflow_has_ended_before(preloaded, where):
     """kill -9 of Snakemake alone leaves its jobs running, as ever."""
     with started(preloaded, where) as workflow:
         environ = preloaded | {PRELOADED: workflow.stdout.readline().strip()}
-        job = subprocess.Popen(command("sleep"), env=environ, cwd=where, stdout=-1, text=True)
-        copy = json.loads(job.stdout.readline())["pid"]
+        asleep = job("sleep", environ, where)
+        copy = json.loads(asleep.stdout.readline())["pid"]
         workflow.kill()
-    assert job.poll() is None
+    assert asleep.poll() is None
     os.kill(copy, signal.SIGTERM)
-    assert job.wait(timeout=60) == -signal.SIGTERM
-    job.stdout.close()
+    assert asleep.wait(timeout=60) == -signal.SIGTERM
+    asleep.stdout.close()
     status, said, *_ = run("well", environ, where)  # nobody listens any more
     assert (status, said["imported"]) == (0, False)
 
