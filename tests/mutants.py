@@ -414,7 +414,7 @@ MUTANTS = [
         "amun_steps/steps/train.py",
         "test_train.py",
         ("[data.train] * count", "[data.train | True] * count", "originals never see the test set"),
-        (" & ~load_forget(forget, data.train)[set]", "", "retrained models never see D_F"),
+        ("data.train & ~forgotten", "data.train", "retrained models never see D_F"),
         ("load_forget(forget, data.train)[set]", "load_forget(forget, data.train)[0]", "each set has its own models"),
         ("everything[members]", "everything[members] & data.train", "online RMIA sees the test set"),
         ("training.trades or supervised", "supervised", "TRADES ignored"),
