@@ -154,4 +154,5 @@ def test_snakemake_asks_for_a_look_at_its_jobs_only_when_there_is_something_to_s
     running.stdout.close()
     assert running.returncode == 0, said
     assert "8 of 46 steps" in said
+    assert said.index("originals: Train Acc") < said.index("start   references")  # the first result comes first
     assert most <= 4

@@ -14,6 +14,7 @@ rule originals:
         outputs=f"{STORE}/{{dataset}}/{{originals}}/originals.h5",
     log:
         "results/logs/{dataset}/{originals}/originals.log",
+    priority: 2  # how good they are is the first thing to see
     conda:
         "../envs/steps.yaml"
     resources:
