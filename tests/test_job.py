@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from running import clone, environment, start
 
-from amun_steps.store.job import PRELOADED, THREADS
+from amun_steps.store.job import PRELOADED, THREADS, preload
 
 STEP = """
 import atexit, json, os, signal, sys, time
@@ -129,6 +129,13 @@ def test_a_job_ends_also_when_its_workflow_has_ended_before(preloaded, where):
     asleep.stdout.close()
     status, said, *_ = run("well", environ, where)  # nobody listens any more
     assert (status, said["imported"]) == (0, False)
+
+
+def test_nothing_is_preloaded_where_the_system_does_not_tell_when_a_process_ends(monkeypatch):
+    monkeypatch.delenv(PRELOADED, raising=False)
+    monkeypatch.setattr(os, "pidfd_open", lambda process: os.close(-1))  # an OSError, as on old kernels
+    preload()
+    assert PRELOADED not in os.environ
 
 
 def test_a_job_that_may_have_more_threads_imports_for_itself(preloaded, where):

@@ -37,7 +37,9 @@ SIZE = 8  # bytes of a number between a job and that process
 def preload(more: Sequence[str] = ()) -> None:
     """Start the process that jobs of this one are copied from, until this one ends; where a system cannot do that, do
     nothing. more: modules that it imports as well, when it has nothing else to do."""
-    if not hasattr(os, "pidfd_open"):  # not Linux
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):  # no Linux, or one before 5.3
         return
     folder = tempfile.mkdtemp(prefix="amun-")  # only its owner may enter
     where = os.path.join(folder, "jobs")
