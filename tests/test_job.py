@@ -33,6 +33,7 @@ elif how != "well":
 """
 START = """
 import os, sys
+sys.path.insert(0, sys.argv[1])
 from amun_steps.store import job
 job.preload()
 print(os.environ[job.PRELOADED], flush=True)
@@ -49,8 +50,10 @@ def where(tmp_path_factory) -> Path:
 
 
 def started(environ: dict[str, str], where: Path) -> subprocess.Popen:
-    """A process that preloads, says where, and ends with its stdin."""
-    return subprocess.Popen([sys.executable, "-c", START], env=environ, cwd=where, stdin=-1, stdout=-1, text=True)
+    """A process that preloads the code in a folder, as a workflow does, says where, and ends with its stdin."""
+    command = [sys.executable, "-c", START, str(where)]
+    environ = {name: value for name, value in environ.items() if name != "PYTHONPATH"}
+    return subprocess.Popen(command, env=environ, cwd=where.parent, stdin=-1, stdout=-1, text=True)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 PRELOADED = "AMUN_PRELOADED"
 """The environment variable that says where the process listens that has imported everything."""
@@ -51,10 +52,11 @@ def preload(more: Sequence[str] = ()) -> None:
             return shutil.rmtree(folder)
         listener.listen(128)
         numbers = [str(listener.fileno()), str(reading)]
-        command = [sys.executable, "-m", __name__, "--preload", *numbers, *MODULES, *more]
-        process = subprocess.Popen(
-            command, pass_fds=[listener.fileno(), reading], stdout=subprocess.DEVNULL, env=os.environ | THREADS
-        )
+        command = [sys.executable, "-m", __name__, "--preload", *numbers, *more]
+        code = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]  # not an installed one
+        environ = os.environ | THREADS | {"PYTHONPATH": os.pathsep.join(code)}
+        open_in_both = [listener.fileno(), reading]
+        process = subprocess.Popen(command, pass_fds=open_in_both, stdout=subprocess.DEVNULL, env=environ)
     os.close(reading)
     os.environ[PRELOADED] = where
 
@@ -171,6 +173,8 @@ def main() -> None:
     argv = sys.argv[1:]
     if argv[0] == "--preload":
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the jobs
+        for name in MODULES:
+            importlib.import_module(name)
         listener, wanted = map(int, argv[1:3])
         argv = _serve(socket.socket(fileno=listener), wanted, argv[3:])
         os.close(wanted)
