@@ -122,17 +122,14 @@ def _serve(listener: socket.socket, wanted: int, modules: list[str]) -> list[str
                     selector.unregister(wanted)
                     modules.clear()
                 elif key.fd == listener.fileno():
-                    connection, _ = listener.accept()
-                    size, files, _, _ = socket.recv_fds(connection, SIZE, 3)
-                    text = connection.recv(int.from_bytes(size), socket.MSG_WAITALL)
+                    connection, files, text = _asked(listener)
                     gc.freeze()  # its looking at objects would copy them all
                     copy = os.fork()
                     if copy == 0:
-                        for other, ended in running.values():
+                        for other in (listener, connection):
                             other.close()
-                            os.close(ended)
-                        for each in (connection, listener):
-                            each.close()
+                        for other in running.values():
+                            _close(*other)
                         return _become(json.loads(text), files)
                     for file in files:
                         os.close(file)
@@ -141,18 +138,29 @@ def _serve(listener: socket.socket, wanted: int, modules: list[str]) -> list[str
                     for each in running[copy]:
                         selector.register(each, selectors.EVENT_READ, copy)
                 elif key.data in running:
-                    connection, ended = running[key.data]
+                    connection, ended = running.pop(key.data)
                     if key.fd != ended:
                         os.kill(key.data, signal.SIGKILL)
                     _, status = os.waitpid(key.data, 0)
-                    for each in running.pop(key.data):
-                        selector.unregister(each)
-                    os.close(ended)
                     _tell(connection, status)
-                    connection.close()
+                    for each in (connection, ended):
+                        selector.unregister(each)
+                    _close(connection, ended)
             if modules:
                 importlib.import_module(modules.pop(0))
     sys.exit()
+
+
+def _asked(listener: socket.socket) -> tuple[socket.socket, list[int], bytes]:
+    """The next job's connection, its stdin, stdout and stderr, and what it says of itself."""
+    connection, _ = listener.accept()
+    size, files, _, _ = socket.recv_fds(connection, SIZE, 3)
+    return connection, files, connection.recv(int.from_bytes(size), socket.MSG_WAITALL)
+
+
+def _close(connection: socket.socket, ended: int) -> None:
+    connection.close()
+    os.close(ended)
 
 
 def _become(job: dict, files: Sequence[int]) -> list[str]:

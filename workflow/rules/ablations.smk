@@ -18,7 +18,8 @@ rule requests:
     params:
         options=options("requests"),
     shell:
-        "python -m amun_steps.store.job steps.subsets requests --dataset {input.dataset} {params.options} --output {output} &> {log}"
+        "python -m amun_steps.store.job steps.subsets requests --dataset {input.dataset} {params.options}"
+        " --output {output} &> {log}"
 
 
 rule continuous:
@@ -68,5 +69,6 @@ rule finetuned:
     params:
         options=options("finetuned"),
     shell:
-        "python -m amun_steps.store.job steps.finetune --dataset {input.dataset} --originals {input.originals} --forget {input.forget}"
+        "python -m amun_steps.store.job steps.finetune --dataset {input.dataset} --originals {input.originals}"
+        " --forget {input.forget}"
         " --adversarial {input.adversarial} {params.options} --stack {resources.stack} --output {output} &> {log}"

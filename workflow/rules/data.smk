@@ -36,7 +36,8 @@ rule forget:
         signals=lambda wildcards, input: f"--signals {input.signals}" if input.get("signals") else "",
         options=options("forget"),
     shell:
-        "python -m amun_steps.store.job steps.forget {params.step} --dataset {input.dataset} {params.signals} {params.options}"
+        "python -m amun_steps.store.job steps.forget {params.step} --dataset {input.dataset} {params.signals}"
+        " {params.options}"
         " --output {output} &> {log}"
 
 
@@ -58,4 +59,5 @@ rule inclusion:
         module=module("inclusion"),
         options=options("inclusion"),
     shell:
-        "python -m amun_steps.store.job {params.module} inclusion --dataset {input.dataset} {params.options} --output {output} &> {log}"
+        "python -m amun_steps.store.job {params.module} inclusion --dataset {input.dataset} {params.options}"
+        " --output {output} &> {log}"

@@ -23,7 +23,8 @@ rule originals:
         module=module("originals"),
         options=options("originals"),
     shell:
-        "python -m amun_steps.store.job {params.module} originals --dataset {input.dataset} {params.options} --stack {resources.stack}"
+        "python -m amun_steps.store.job {params.module} originals --dataset {input.dataset} {params.options}"
+        " --stack {resources.stack}"
         " --models {output.models} --outputs {output.outputs} &> {log}"
 
 
@@ -47,7 +48,8 @@ rule retrained:
         module=module("retrained"),
         options=options("retrained"),
     shell:
-        "python -m amun_steps.store.job {params.module} retrained --dataset {input.dataset} --forget {input.forget} --set {wildcards.set}"
+        "python -m amun_steps.store.job {params.module} retrained --dataset {input.dataset} --forget {input.forget}"
+        " --set {wildcards.set}"
         " {params.options} --stack {resources.stack} --models {output.models} --outputs {output.outputs} &> {log}"
 
 
@@ -97,5 +99,6 @@ rule signals:
     params:
         options=options("signals"),
     shell:
-        "python -m amun_steps.store.job steps.signals --dataset {input.dataset} --inclusion {input.inclusion} --listings {input.listings}"
+        "python -m amun_steps.store.job steps.signals --dataset {input.dataset} --inclusion {input.inclusion}"
+        " --listings {input.listings}"
         " {params.options} --stack {resources.stack} --output {output} &> {log}"

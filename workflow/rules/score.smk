@@ -23,7 +23,8 @@ rule score:
     params:
         options=options("scores"),
     shell:
-        "python -m amun_steps.store.job steps.score --dataset {input.dataset} --forget {input.forget} --signals {input.signals}"
+        "python -m amun_steps.store.job steps.score --dataset {input.dataset} --forget {input.forget}"
+        " --signals {input.signals}"
         " --outputs {input.outputs} {params.options} --scores {output.scores} --runs {output.runs} &> {log}"
 
 
@@ -74,5 +75,7 @@ rule judge:
         options=options("judged"),
         shadows=lambda wildcards, input: f"--shadows {input.shadows}" if input.get("shadows") else "",
     shell:
-        "python -m amun_steps.store.job steps.judge --dataset {input.dataset} --forget {input.forget} --confidences {input.confidences}"
-        " --outputs {input.outputs} --retrained {input.retrained} {params.shadows} {params.options} --output {output} &> {log}"
+        "python -m amun_steps.store.job steps.judge --dataset {input.dataset} --forget {input.forget}"
+        " --confidences {input.confidences}"
+        " --outputs {input.outputs} --retrained {input.retrained} {params.shadows} {params.options}"
+        " --output {output} &> {log}"

@@ -23,7 +23,8 @@ rule tune:
     params:
         options=options("tuned"),
     shell:
-        "python -m amun_steps.store.job steps.tune --dataset {input.dataset} --originals {input.originals} --forget {input.forget}"
+        "python -m amun_steps.store.job steps.tune --dataset {input.dataset} --originals {input.originals}"
+        " --forget {input.forget}"
         " --adversarial {input.adversarial} --retrained {input.retrained} --signals {input.signals} {params.options}"
         " --part {wildcards.part} --parts {wildcards.parts} --stack {resources.stack} --output {output} &> {log}"
 
@@ -47,7 +48,8 @@ rule choose:
     params:
         options=options("tuned", "grid", "on", "limit", "racing"),
     shell:
-        "python -m amun_steps.store.job steps.choose --parts {input.parts} {params.options} --whole {output.whole} --best {output.best}"
+        "python -m amun_steps.store.job steps.choose --parts {input.parts} {params.options} --whole {output.whole}"
+        " --best {output.best}"
         " &> {log}"
 
 
@@ -73,7 +75,8 @@ rule unlearn:
     params:
         options=options("unlearned"),
     shell:
-        "python -m amun_steps.store.job steps.unlearn --dataset {input.dataset} --originals {input.originals} --forget {input.forget}"
+        "python -m amun_steps.store.job steps.unlearn --dataset {input.dataset} --originals {input.originals}"
+        " --forget {input.forget}"
         " --adversarial {input.adversarial} --tuned {input.tuned} {params.options} --stack {resources.stack}"
         " --models {output.models} --outputs {output.outputs} &> {log}"
 
@@ -102,7 +105,8 @@ rule shadows:
     params:
         options=options("shadows"),
     shell:
-        "python -m amun_steps.store.job steps.shadows --dataset {input.dataset} --inclusion {input.inclusion} --listings {input.listings}"
+        "python -m amun_steps.store.job steps.shadows --dataset {input.dataset} --inclusion {input.inclusion}"
+        " --listings {input.listings}"
         " --originals {input.originals} --forget {input.forget} --adversarial {input.adversarial} --tuned {input.tuned}"
         " {params.options} --stack {resources.stack} --output {output} &> {log}"
 
@@ -127,5 +131,6 @@ rule submitted:
     params:
         options=options("submitted"),
     shell:
-        "python -m amun_steps.store.job steps.given submitted --dataset {input.dataset} --forget {input.forget} {params.options}"
+        "python -m amun_steps.store.job steps.given submitted --dataset {input.dataset} --forget {input.forget}"
+        " {params.options}"
         " --stack {resources.stack} --models {output.models} --outputs {output.outputs} &> {log}"

@@ -21,7 +21,8 @@ for name in config["experiments"]:
             options=view.stage.options(),
             older=view.older,
         shell:
-            "rm -f {params.older} && python -m amun_steps.store.job views.runs {params.options} --runs {input.runs} --output {output.csv}"
+            "rm -f {params.older} && python -m amun_steps.store.job views.runs {params.options} --runs {input.runs}"
+            " --output {output.csv}"
             " &> {log}"
 
 
@@ -102,7 +103,8 @@ rule claims:
         runs=[view.path for view in CLAIMS.views if view.path.startswith(f"{RESULTS}/runs/")],
         figures=[view.path for view in CLAIMS.views if view.path.startswith(f"{RESULTS}/figures/")],
     shell:
-        "rm -f {params.older} && python -m amun_steps.store.job views.claims --runs {params.runs} --figures {params.figures}"
+        "rm -f {params.older} && python -m amun_steps.store.job views.claims --runs {params.runs} --figures"
+        " {params.figures}"
         " {params.options} --output {output.csv} &> {log}"
 
 
@@ -129,8 +131,10 @@ if JUDGES:
             older=JUDGES.older,
             runs=[view.path for view in JUDGES.views],
         shell:
-            "rm -f {params.older} && python -m amun_steps.store.job views.judgements --judged {input.judged} --runs {params.runs}"
-            " {params.options} --csv {output.csv} --efficiency {output.efficiency} --markdown-file {output.markdown} &> {log}"
+            "rm -f {params.older} && python -m amun_steps.store.job views.judgements --judged {input.judged}"
+            " --runs {params.runs}"
+            " {params.options} --csv {output.csv} --efficiency {output.efficiency} --markdown-file {output.markdown}"
+            " &> {log}"
 
 
 # what methods are compared by, as options
@@ -188,8 +192,10 @@ rule leaderboard:
         measured=MEASURED,
         comparison=COMPARISON.path,
     shell:
-        "rm -f {params.older} && python -m amun_steps.store.job views.leaderboard {params.measured} --comparison {params.comparison}"
-        " {params.options} --csv {output.csv} --markdown-file {output.markdown} --pdf {output.pdf} --png {output.png} &> {log}"
+        "rm -f {params.older} && python -m amun_steps.store.job views.leaderboard {params.measured}"
+        " --comparison {params.comparison}"
+        " {params.options} --csv {output.csv} --markdown-file {output.markdown} --pdf {output.pdf}"
+        " --png {output.png} &> {log}"
 
 
 OVERVIEW = compared.overview(PLAN)
@@ -253,5 +259,8 @@ rule report:
         # as it is after all --configfile and --config; a function, since Snakemake would fill in the {set} of a pattern
         config=lambda wildcards: shlex.quote(json.dumps(config)),
     shell:
-        "python -m amun_steps.store.job views.report --tables {input.tables} --figures {input.figures} --captions {params.captions}"
-        " --runs {input.runs} --claims {input.claims} --overview {input.overview} --opening {input.opening} --compared {input.compared} --pictures {input.pictures} {params.judges} --trained {params.trained} --config {params.config} --store {params.store} --output {output} &> {log}"
+        "python -m amun_steps.store.job views.report --tables {input.tables} --figures {input.figures}"
+        " --captions {params.captions}"
+        " --runs {input.runs} --claims {input.claims} --overview {input.overview} --opening {input.opening}"
+        " --compared {input.compared} --pictures {input.pictures} {params.judges} --trained {params.trained}"
+        " --config {params.config} --store {params.store} --output {output} &> {log}"
