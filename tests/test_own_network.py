@@ -137,6 +137,29 @@ class Attention(nn.Module):
         return self.attention(x, x, x, need_weights=False)[0]
 
 
+class Viewing(nn.Module):
+    """Written as most are: what the convolutions made is flattened by `view`."""
+
+    def __init__(self, channels: int, classes: int):
+        super().__init__()
+        self.convolution, self.dense = nn.Conv2d(channels, 4, 3, padding=1), nn.Linear(4 * 8 * 8, classes)
+
+    def forward(self, x):
+        return self.dense(self.convolution(x).view(len(x), -1))
+
+
+def test_a_network_that_views_what_its_convolutions_made_trains_in_half_precision(monkeypatch):
+    """Though half-precision convolutions are fast in a layout that has no such view."""
+    mine = ModuleType("amun_steps.models.viewing")
+    mine.build = lambda shape, classes: Viewing(shape[0], classes)
+    monkeypatch.setitem(sys.modules, mine.__name__, mine)
+    stack = initialise({"name": "viewing", "shape": [3, 8, 8], "classes": 10}, [0], CPU)
+    before = stack.weights.clone()
+    pool, index = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(6)
+    fit(stack, pool, [learn(index, index, 0)], recipe(epochs=1, batch_size=6, precision="bfloat16"))
+    assert stack.weights.isfinite().all() and not torch.equal(before, stack.weights)
+
+
 def put(network: dict) -> views.Plan:
     return views.load(changed("experiments.digits.network", network))
 

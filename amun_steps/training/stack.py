@@ -105,11 +105,28 @@ def _forward(
     if len(images) == 1:  # vmap over one model costs what it saves with many
         state = {k: v[0] for k, v in (parameters | buffers).items()}
         (alone,) = images
-        if torch.is_autocast_enabled(alone.device.type):  # the layout that half-precision convolutions are fast in
+        if torch.is_autocast_enabled(alone.device.type) and _takes_channels_last(module, alone.shape[1:]):
             alone = alone.contiguous(memory_format=torch.channels_last)
         return functional_call(module, state, (alone,), tie_weights=tied)[None]
     call = partial(functional_call, module, tie_weights=tied)
     return vmap(lambda p, b, x: call((p, b), (x,)))(parameters, buffers, images)
+
+
+@cache
+def _takes_channels_last(module: nn.Module, shape: torch.Size) -> bool:
+    """Whether a skeleton takes images in the layout that half-precision convolutions are fast in.
+
+    One that calls `view` on what they make does not. Nothing but a pass shows it: tensors without storage do not tell.
+    """
+    named = [*module.named_parameters(), *module.named_buffers()]
+    state = {name: torch.zeros(tensor.shape, dtype=tensor.dtype) for name, tensor in named}
+    images = torch.zeros(2, *shape).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), torch.autocast("cpu", enabled=False):
+        try:
+            functional_call(module, state, (images,))
+        except RuntimeError:
+            return False
+    return True
 
 
 @cache
