@@ -157,7 +157,8 @@ def test_a_network_that_views_what_its_convolutions_made_trains_in_half_precisio
     before = stack.weights.clone()
     pool, index = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(6)
     fit(stack, pool, [learn(index, index, 0)], recipe(epochs=1, batch_size=6, precision="bfloat16"))
-    assert stack.weights.isfinite().all() and not torch.equal(before, stack.weights)
+    assert stack.weights.isfinite().all()
+    assert not torch.equal(before, stack.weights)
 
 
 def put(network: dict) -> views.Plan:
