@@ -20,7 +20,7 @@ aten = torch.ops.aten
 WAITS = Counter()
 """How often each operation made the CPU wait for the device."""
 
-READS = {aten._local_scalar_dense, aten.nonzero, aten.equal, aten.masked_select, aten.is_nonzero}
+READS = {aten._local_scalar_dense, aten.nonzero, aten.equal, aten.masked_select}
 BETWEEN = {aten.copy_, aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_}  # take both kinds
 
 
@@ -92,7 +92,7 @@ def _held(value):
 
 
 def _put(value):
-    return OnGpu(value) if isinstance(value, torch.Tensor) and not isinstance(value, OnGpu) else value
+    return OnGpu(value) if isinstance(value, torch.Tensor) else value
 
 
 class Operations(TorchDispatchMode):

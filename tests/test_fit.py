@@ -213,6 +213,15 @@ def test_bfloat16_changes_a_fit_a_little_and_keeps_float32_weights():
     assert 1e-5 < apart < 0.1
 
 
+def test_what_is_compiled_is_one_graph(monkeypatch):
+    """In half precision too: what finds out about the network stays outside; within, it would be each step."""
+    whole = torch.compile(stacks._forward, backend="eager", fullgraph=True)
+    monkeypatch.setattr(stacks, "_compiled", lambda: whole)
+    stack, x = models(1), images(4)[0][None]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(stack.logits(x, train=True, compiled=True), stack.logits(x, train=True))
+
+
 def test_torch_compile_without_a_gpu_is_an_error():
     """Its code for CPUs has wrong gradients on some of them (torch 2.14 without AVX-512)."""
     pool, labels = images(16)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pretended_gpu import GPU, WAITS, OnGpu, gpu
 from running import clone, edit, snakemake
-from toy import CPU, SMALL, STEADY, files, images, recipe
+from toy import CPU, SMALL, STEADY, files, images, models, recipe
 
 from amun_steps import methods
 from amun_steps.steps import unlearn
@@ -40,7 +40,7 @@ def test_it_refuses_what_a_gpu_refuses():
         assert WAITS.total() == 4
 
 
-SMALL_WEIGHTS = initialise(SMALL, [0], CPU).weights.shape[1]
+SMALL_WEIGHTS = models(1).weights.shape[1]
 
 
 def learn(seed: int) -> Member:
@@ -56,7 +56,7 @@ def test_a_fit_has_the_cpu_s_bits_and_waits_for_nothing_within_an_epoch(count):
     members = [learn(seed) for seed in range(count)]
     plan = recipe(epochs=3, batch_size=16, augmentation=Augmentation(2, True))
     pool = images(40)[0]
-    expected = initialise(SMALL, range(count), CPU)
+    expected = models(count)
     losses = fit(expected, pool, members, plan)
     with gpu():
         stack, waited = initialise(SMALL, range(count), GPU), []
@@ -104,8 +104,8 @@ def test_a_method_has_the_cpu_s_bits(method, given, monkeypatch):
     def unlearned(where: torch.device) -> torch.Tensor:
         monkeypatch.setattr(unlearn, "device", lambda: where)
         unlearner = unlearn.Unlearner(**given, forget_name="random10", unlearning=how)
-        (models, _), *_ = unlearner.run([Run(original, 0, 0, choice) for original in range(2)], size=2)
-        return models.weights.cpu()
+        (found, _), *_ = unlearner.run([Run(original, 0, 0, choice) for original in range(2)], size=2)
+        return found.weights.cpu()
 
     expected = unlearned(CPU)
     with gpu():

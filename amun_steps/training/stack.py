@@ -88,6 +88,9 @@ class Stack:
         if self.module.training != train:  # a walk through all modules
             self.module.train(train)
         images = _normalised(images, self.network.get("normalise"))
+        half = torch.is_autocast_enabled(images.device.type)
+        if half and len(images) == 1 and _takes_channels_last(self.module, images.shape[2:]):
+            images = images[0].contiguous(memory_format=torch.channels_last)[None]
         parameters = self.parameters(self.weights if weights is None else weights)
         forward = _compiled() if compiled else _forward
         return forward(self.module, parameters, self.buffers, images, _tied(self.module))
@@ -104,10 +107,7 @@ def _forward(
 ) -> Tensor:
     if len(images) == 1:  # vmap over one model costs what it saves with many
         state = {k: v[0] for k, v in (parameters | buffers).items()}
-        (alone,) = images
-        if torch.is_autocast_enabled(alone.device.type) and _takes_channels_last(module, alone.shape[1:]):
-            alone = alone.contiguous(memory_format=torch.channels_last)
-        return functional_call(module, state, (alone,), tie_weights=tied)[None]
+        return functional_call(module, state, (images[0],), tie_weights=tied)[None]
     call = partial(functional_call, module, tie_weights=tied)
     return vmap(lambda p, b, x: call((p, b), (x,)))(parameters, buffers, images)
 
@@ -119,7 +119,7 @@ def _takes_channels_last(module: nn.Module, shape: torch.Size) -> bool:
     One that calls `view` on what they make does not. Nothing but a pass shows it: tensors without storage do not tell.
     """
     named = [*module.named_parameters(), *module.named_buffers()]
-    state = {name: torch.zeros(tensor.shape, dtype=tensor.dtype) for name, tensor in named}
+    state = {name: torch.zeros_like(tensor, device="cpu") for name, tensor in named}
     images = torch.zeros(2, *shape).contiguous(memory_format=torch.channels_last)
     with torch.no_grad(), torch.random.fork_rng(devices=[]), torch.autocast("cpu", enabled=False):
         try:
