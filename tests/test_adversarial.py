@@ -391,6 +391,11 @@ def test_ddn_gives_up_where_there_is_no_adversarial_example():
     assert found.label.tolist() == [0, 0, 0, 0]
 
 
+def test_ddn_of_no_image_has_none():
+    forward, x, y = task(9, n=2)
+    assert len(build_adversarial_set(forward, x[:0], y[:0], 0.5, DDN, SEEDS).image) == 0
+
+
 def test_ddn_lies_nearer_than_the_ladder_and_its_epsilon_init_is_such_a_norm():
     forward, x, y = task(9, n=100)
     ddn = replace(DDN, parameters={"steps": 100})

@@ -15,7 +15,7 @@ import yaml
 from running import CONFIG, REPOSITORY, amun, planned
 from safetensors.torch import load_file
 
-from amun_steps.judging.intervals import auc_interval, share_interval
+from amun_steps.judging.intervals import auc_interval, tpr_interval
 from amun_steps.judging.metrics import auc, tpr_at_fpr
 from amun_steps.plan.audit import audit
 from amun_steps.plan.messages import ConfigError
@@ -45,17 +45,28 @@ TINY = yaml.safe_load((REPOSITORY / CONFIG).read_text())
     ],
 )
 def test_the_interval_decides_the_verdict(interval, kind):
-    told = verdict(np.mean(interval), interval, 30, 1000)
+    told = verdict(np.mean(interval), interval, 30, 1000, 5.0)
     assert told.kind == kind
     assert any("prove" in sentence or "must be read" in sentence for sentence in told.words)
 
 
 def test_a_verdict_that_says_nothing_says_how_many_samples_would():
-    assert verdict(28, (2, 71), 5, 1000).short == "5 samples: FT AUC 28.0 [2.0, 71.0]: says nothing"
-    assert "about 147 samples" in " ".join(verdict(28, (2, 71), 5, 1000).words)
-    assert "the 100 test samples are too few" in " ".join(verdict(28, (2, 71), 5, 100).words)
-    assert "long enough" in " ".join(verdict(54, (49, 59), 200, 1000).words)
-    assert "samples" not in verdict(90, (40, 100), 1, 100).short
+    assert verdict(28, (2, 71), 5, 1000, 80.0).short == "5 samples: FT AUC 28.0 [2.0, 71.0]: says nothing"
+    assert "about 147 samples" in " ".join(verdict(28, (2, 71), 5, 1000, 80.0).words)
+    assert "the 100 test samples are too few" in " ".join(verdict(28, (2, 71), 5, 100, 5.0).words)
+    assert "long enough" in " ".join(verdict(54, (49, 59), 200, 1000, 5.0).words)
+    assert "samples" not in verdict(90, (40, 100), 1, 100, 5.0).short
+
+
+def test_an_attack_that_tells_no_samples_apart_does_not_clear_a_model():
+    """All scores are one: the AUC is 50, of any model, with a narrow interval."""
+    interval = auc_interval(np.zeros(300), np.zeros(599))
+    told = verdict(50.0, interval, 300, 599, 100.0)
+    assert told.kind == "says nothing"
+    assert "one score to 100% of all samples" in " ".join(told.words)
+    assert "has to have" not in " ".join(told.words), "a longer list would not help"
+    assert verdict(50.0, interval, 300, 599, 40.0).kind == "no sign"
+    assert verdict(60.0, (55, 65), 300, 599, 90.0).kind == "remembered", "chance explains that as little"
 
 
 # The page
@@ -94,8 +105,7 @@ def test_the_findings_are_those_of_the_listed_samples(files):
     found, _ = judge(folder)
     assert found["ft_auc"] == pytest.approx(auc(rmia[chosen], rmia[~train]))
     assert found["ft_auc_interval"] == pytest.approx(auc_interval(rmia[chosen], rmia[~train]))
-    hits = (rmia[chosen] > rmia[~train].max()).sum()
-    assert found["tpr_at_1_fpr_interval"] == pytest.approx(share_interval(hits, chosen.sum()))
+    assert found["tpr_at_1_fpr_interval"] == pytest.approx(tpr_interval(rmia[chosen], rmia[~train], 0.01))
     assert (found["samples"], found["test_samples"], found["references"]) == (chosen.sum(), 30, 4)
     rows = pd.DataFrame(found["per_sample"])
     assert set(rows["sample"]) == set(np.flatnonzero(chosen))
@@ -173,6 +183,13 @@ def test_files_of_a_config_that_an_audit_does_not_need_need_not_be_there(here):
     experiment["retrained"] = {"count": 1, "files": "gone{set}.pt"}
     config["experiments"]["other"] = experiment | {"dataset": "elsewhere"}
     config["datasets"]["elsewhere"] = {"source": "arrays", "file": "gone.npz"}
+    assert addresses(of(config)) == addresses(TINY)
+
+
+def test_other_judges_of_the_config_s_experiments_are_not_asked(here):
+    config = copy.deepcopy(TINY)
+    config["experiments"]["other"] = config["experiments"]["digits"]
+    config["judges"] = {"experiments": ["other"]}
     assert addresses(of(config)) == addresses(TINY)
 
 

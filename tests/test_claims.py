@@ -182,6 +182,15 @@ def test_requests_have_to_hold_after_each_of_them(again, expected):
     assert "after request 2, to ft" in found[0]["rule"]
 
 
+def test_a_method_that_diverged_after_some_request_has_not_been_better_after_each():
+    rows = sequences({"amun": (10, 8), "ft": (2, 6)}, {"amun": 6.0, "ft": 5.9})
+    rows.loc[(rows.method == "amun") & (rows.request == 2), "value"] = math.nan
+    (found,) = (row for row in of_requests(rows, "fig2") if row["source"] == "6.3")
+    assert (found["held"], math.isnan(found["measured"])) == ("", True)
+    rows = sequences({"amun": (10, 8), "ft": (2, math.nan), "rl": (4, 1)}, {"amun": 6.0, "ft": 5.9, "rl": 5.9})
+    assert next(row["measured"] for row in of_requests(rows, "fig2") if row["source"] == "6.3") == pytest.approx(6)
+
+
 @pytest.mark.parametrize(("last", "apart", "expected"), [(8, 0, "held"), (11, 0, "failed"), (8, 4, "undecided")])
 def test_effectiveness_is_compared_between_the_first_and_the_last_request(last, apart, expected):
     rows = sequences({"amun": (10, 20, last), "ft": (1, 2, 3)}, {"amun": 3.0, "ft": 1.0})
@@ -215,6 +224,7 @@ def test_confidence_on_the_forget_set_is_nearer_to_the_test_set_s():
     rows = pd.DataFrame([*panel("Before, 10%", 8), *panel("After, 10%", 5), *panel("After, 50%", 7)])
     found = list(of_figure("unlearned_confidence", rows, "fig5"))
     assert [row["held"] for row in found] == ["held", "failed"]
+    assert [row["held"] for row in of_figure("unlearned_confidence", rows.drop(columns="mean"), "fig5")] == ["", ""]
 
 
 def test_the_step_writes_all_of_them_and_the_theorem(tmp_path):

@@ -97,11 +97,15 @@ def test_one_set_and_one_original_say_nothing_of_others():
     assert nothing.cells == 0
 
 
-@pytest.mark.parametrize(("value", "p"), [(0.0, 1.0), (0.1, 0.0)])
-def test_differences_that_are_all_the_same_have_no_spread(value, p):
-    found = difference(cells(np.full((3, 3), value)))
+@pytest.mark.parametrize(
+    ("value", "shape", "p"), [(0.0, (3, 3), 1.0), (0.1, (3, 3), 1 / 16), (-0.1, (2, 3), 1 / 8), (0.1, (6, 1), 1 / 32)]
+)
+def test_differences_that_are_all_the_same_have_no_spread(value, shape, p):
+    """Of ranks p is the sign test's: that all have one sign is chance in one of so many cases, too."""
+    found = difference(cells(np.full(shape, value)), ranks=True)
     assert found.low == found.high == found.mean == pytest.approx(value)
     assert found.p == p
+    assert difference(cells(np.full(shape, value))).p == (value == 0)
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(-5, 5), st.floats(0.1, 10))
@@ -168,6 +172,13 @@ def test_a_method_far_above_the_lowest_is_told_from_it_and_one_beside_it_is_not(
     assert like_the_lowest(made | {"diverged": cells(np.full((3, 3), math.nan))}) == {"a": True, "b": False, "c": True}
     assert like_the_lowest({"b": made["b"]}) == {"b": True}
     assert like_the_lowest({}) == {}
+
+
+def test_a_method_that_is_lower_wherever_both_have_a_number_is_not_told_from_the_lowest():
+    """The one with the lowest mean lacks the set that is hard for all."""
+    lowest, other = cells([[2.0], [2.01], [1.99], [math.nan]]), cells([[1.0], [1.02], [1.0], [10.0]])
+    assert difference(other - lowest).high < 0
+    assert like_the_lowest({"lowest": lowest, "other": other}) == {"lowest": True, "other": True}
 
 
 def test_where_nothing_is_known_of_the_spread_no_method_is_told_from_another():

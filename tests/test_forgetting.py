@@ -263,6 +263,15 @@ def test_a_method_without_adversarial_examples_and_a_given_choice_are_said_to_be
     assert "given, their.json" in page
 
 
+@pytest.mark.parametrize(
+    ("choices", "said"), [(1, "the config's only one"), (6, "the first of 6, all of which diverged")]
+)
+def test_a_choice_without_a_gap_says_why(files, choices, said):
+    best = json.loads((files[0] / "best.json").read_text()) | {"average_gap": None, "choices": choices}
+    (files[0] / "best.json").write_text(json.dumps(best))
+    assert said in certify(files[0])[1]
+
+
 def test_weights_that_diverged_get_no_certificate(files):
     folder, *_ = files
     write_arrays(folder / "after.h5", {"logits": np.full((1, 40, 3), np.nan, dtype=np.float32)})

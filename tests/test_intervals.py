@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
 
-from amun_steps.judging.intervals import auc_interval, p_values, samples_for, share_interval
-from amun_steps.judging.metrics import auc
+from amun_steps.judging.intervals import auc_interval, p_values, samples_for, share_interval, tpr_interval
+from amun_steps.judging.metrics import auc, tpr_at_fpr
 
 TEST = 200
 
@@ -73,6 +73,30 @@ def test_a_diverged_model_has_no_interval():
 def test_the_interval_of_a_share_is_that_of_an_exact_test(count, total):
     expected = binomtest(count, total).proportion_ci(method="exact")
     np.testing.assert_allclose(share_interval(count, total), [100 * expected.low, 100 * expected.high])
+
+
+@pytest.mark.parametrize("above", [0.0, 1.0, 2.0])
+@pytest.mark.parametrize(("count", "negatives"), [(30, 599), (300, 599), (300, 200), (1000, 5000)])
+def test_the_interval_of_a_tpr_has_the_truth_also_where_the_threshold_is_not_known(count, negatives, above):
+    """Of normal scores, those of the positives `above` the others: the rate at the true threshold of 1%."""
+    rng, truth = np.random.default_rng(0), 100 * norm.sf(norm.isf(0.01) - above)
+    found = np.array(
+        [tpr_interval(rng.normal(above, size=count), rng.normal(size=negatives), 0.01) for _ in range(500)]
+    )
+    assert ((found[:, 0] <= truth) & (truth <= found[:, 1])).mean() >= 0.95
+
+
+def test_the_interval_of_a_tpr_is_around_it_and_begins_at_0_where_no_threshold_is_known():
+    rng = np.random.default_rng(1)
+    for negatives in (1, 30, 100, 599):
+        for scores in (lambda n: rng.normal(size=n), lambda n: np.floor(4 * rng.random(n))):
+            positive, negative = scores(200) + 1, scores(negatives)
+            low, high = tpr_interval(positive, negative, 0.01)
+            assert 0 <= low <= tpr_at_fpr(positive, negative, 0.01) <= high <= 100
+            assert low == 0 or negatives == 599
+    assert tpr_interval(np.full(50, 9.0), rng.normal(size=5), 0.01) == (0, 100)
+    low, high = tpr_interval(np.full(300, 9.0), rng.normal(size=10_000), 0.01)
+    assert (low, high) == share_interval(300, 300, 0.975), "where the threshold does not matter"
 
 
 def test_p_values_by_hand():

@@ -10,6 +10,7 @@ from scipy.stats import kendalltau, ttest_1samp
 from test_comparison import NEARLY
 
 from amun_steps.judging.comparison import CLUSTERS, difference
+from amun_steps.views.comparison import markdown as comparison_markdown
 from amun_steps.views.comparison import pairs
 from amun_steps.views.judges import JUDGES, SETTING
 from amun_steps.views.leaderboard import _groups, agreement, boards, disagreements, draw, leaderboard, markdown, table
@@ -79,8 +80,8 @@ def test_each_access_and_experiment_has_a_board_and_all_have_one_of_their_common
 
 def test_methods_that_are_told_apart_are_not_joined():
     rng = np.random.default_rng(0)
-    base = rng.random((3, 3))
-    values = {"a": base, "b": base + 0.01 * rng.normal(size=(3, 3)), "c": base + 5, "d": base + 9}
+    base = rng.random((6, 6))
+    values = {"a": base, "b": base + 0.01 * rng.normal(size=(6, 6)), "c": base + 5, "d": base + 9}
     (board,) = boards(cells(values))
     assert list(board.methods)[2:] == ["c", "d"]
     assert board.groups == [(0, 1)]
@@ -166,6 +167,26 @@ def test_the_step_writes_the_same_bytes_each_time_also_of_nothing(tmp_path):
     assert written[0][2].startswith(b"%PDF")
     assert len(written[0][0].splitlines()) == 3
     assert len(written[2][0].splitlines()) == 1
+
+
+def test_a_judge_that_is_not_asked_of_a_method_ranks_the_others_and_not_it():
+    """A submission, of which there are no shadows: it is not the worst by U-LiRA, and has not diverged."""
+    found = cells({"theirs": np.ones((3, 1)), "ft": np.full((3, 1), 2.0), "rl": np.full((3, 1), np.nan)})
+    found.loc[found.index.get_level_values("method") == "theirs", "u_lira_auc"] = math.nan
+    (board,) = boards(found)
+    assert {name: rank.mean for name, rank in board.methods.items()} == {
+        "theirs": 1,
+        "ft": pytest.approx((2 * (len(NAMES) - 1) + 1) / len(NAMES)),
+        "rl": pytest.approx((3 * (len(NAMES) - 1) + 2) / len(NAMES)),
+    }
+    rows = table([board]).set_index("method")
+    assert math.isnan(rows.loc["theirs", "rank_u_lira_auc"])
+    assert rows.loc["theirs", "worst_by"] != "u_lira_auc"
+    text = markdown([board], pd.DataFrame())
+    assert "nan" not in text.lower()
+    compared = {line.split("|")[1].strip(): line for line in comparison_markdown(found).splitlines() if "|" in line}
+    assert "diverged" not in compared["theirs"]
+    assert compared["RL"].count("diverged") == len(NAMES)
 
 
 def test_a_judge_that_is_not_asked_in_an_experiment_ranks_nobody_there():

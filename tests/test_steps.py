@@ -2,8 +2,10 @@
 
 import itertools
 import json
+import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
 import h5py
@@ -269,9 +271,9 @@ def test_unlearning_writes_every_run_and_its_numbers(made, tmp_path):
     assert len({tuple(w.tolist()) for w in models.weights[:, :50]}) == 8
 
 
-def tuned(made, where, grid, on, parts=2, racing=None, stack=32) -> tuple[pd.DataFrame, dict]:
+def tuned(made, where, grid, on, parts=2, racing=None, stack=32, retrained=None) -> tuple[pd.DataFrame, dict]:
     """The whole grid and the choice, by way of the parts."""
-    judged = {"signals": made("signals.h5"), "signal": SIGNAL, "gamma": 2.0, "retrained": made("set2.h5")}
+    judged = {"signals": made("signals.h5"), "signal": SIGNAL, "gamma": 2.0, "retrained": retrained or made("set2.h5")}
     files = [where / f"part{part}of{parts}.csv" for part in range(parts)]
     for part, output in enumerate(files):
         options = {"unlearning": unlearning(), "grid": grid, "on": on, "part": part, "parts": parts, "stack": stack}
@@ -304,6 +306,23 @@ def test_tuning_keeps_the_whole_grid_and_takes_the_least_gap(made, tmp_path):
     gap = average_gap(measure(model.predict(unlearner.images)[0].numpy()), standard)
     row = grid[(grid.learning_rate == 0.01) & grid.include_forget & (grid.original == 1)]
     assert row.average_gap.item() == pytest.approx(gap, abs=0.2)  # one sample of 90 may flip with the stack's size
+
+
+def without_finite_outputs(path: Path, to: Path, models: slice) -> Path:
+    shutil.copy(path, to)
+    with h5py.File(to, "a") as file:
+        file["logits"][models] = np.nan
+    return to
+
+
+def test_a_retrained_model_that_diverged_is_no_standard(made, tmp_path):
+    one, none = (
+        without_finite_outputs(made("set2.h5"), tmp_path / f"{name}.h5", models)
+        for name, models in (("one", slice(1)), ("none", slice(None)))
+    )
+    assert tuned(made, tmp_path / "one", GRID, on=[0], retrained=one)[0].average_gap.notna().all()
+    with pytest.raises(InputError, match=r"none\.h5: found models without finite outputs only, expected one"):
+        tuned(made, tmp_path / "none", GRID, on=[0], retrained=none)
 
 
 def test_choices_that_race_are_tried_as_in_the_full_grid_until_they_stop(made, tmp_path, monkeypatch):

@@ -269,6 +269,8 @@ def test_without_a_gap_nothing_is_marked_and_the_caption_is_silent_about_it(coll
     text = markdown(summarise(collected, layout), layout)
     assert "**" not in text
     assert "Avg. Gap is" not in text
+    alone = replace(ONE, metrics=["ft_auc"])
+    assert "over 0 to 2 runs a method" in caption(summarise(collected, alone), alone)
 
 
 def test_runs_of_two_experiments_are_no_table(collected):

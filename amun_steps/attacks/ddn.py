@@ -38,7 +38,7 @@ def attack(
     wrong = predicted != labels  # its own adversarial example, for free
     label[wrong], epsilon[wrong] = predicted[wrong], 0.0
     active, start = (~wrong).nonzero()[:, 0], epsilon_init
-    farthest = math.sqrt(images[0].numel())
+    farthest = math.sqrt(math.prod(images.shape[1:]))
     while len(active) and start <= farthest:
         found = _nearest(forward, images[active], labels[active], start, steps, gamma)
         image[active], label[active], epsilon[active] = found

@@ -6,7 +6,7 @@ Shares are in percent, as in `amun_steps.judging.metrics`.
 import math
 
 import numpy as np
-from scipy.stats import beta
+from scipy.stats import beta, binom
 
 from amun_steps.judging.metrics import auc
 
@@ -51,11 +51,28 @@ def _wilson(share: float, trials: float) -> tuple[float, float]:
     return 100 * max(middle - half, 0.0) / whole, 100 * min((middle + half) / whole, 1.0)
 
 
-def share_interval(count: int, total: int) -> tuple[float, float]:
-    """The 95% interval, in percent, of a share of which `count` of `total` were found: Clopper & Pearson's (1934)."""
-    low = beta.ppf(0.025, count, total - count + 1) if count else 0.0
-    high = beta.ppf(0.975, count + 1, total - count) if count < total else 1.0
+def share_interval(count: int, total: int, level: float = 0.95) -> tuple[float, float]:
+    """The interval, in percent, of a share of which `count` of `total` were found: Clopper & Pearson's (1934)."""
+    outside = (1 - level) / 2
+    low = beta.ppf(outside, count, total - count + 1) if count else 0.0
+    high = beta.ppf(1 - outside, count + 1, total - count) if count < total else 1.0
     return 100 * float(low), 100 * float(high)
+
+
+def tpr_interval(positive: np.ndarray, negative: np.ndarray, fpr: float) -> tuple[float, float]:
+    """An interval, in percent, that has the true positive rate at a false positive rate of `fpr` in at least 95% of
+    cases; at least one finite score of each kind.
+
+    The threshold is known as well as few negatives tell it: of m of them as many lie above it as a binomial variable
+    of m and `fpr` says, so that two of them hold it with 97.5%. Of the positives above each of these two the share has
+    an interval of 97.5% (see `share_interval`), and both together, by Bonferroni's bound, 95%. Where there are too few
+    negatives for a threshold, as of 100 at 1%, the interval begins at 0.
+    """
+    ordered = np.append(np.sort(negative)[::-1], -np.inf)
+    fewest, most = (int(binom.ppf(share, len(negative), fpr)) for share in (0.0125, 0.9875))
+    above = [np.count_nonzero(positive > ordered[rank]) if rank >= 0 else 0 for rank in (fewest - 1, most)]
+    low, high = (share_interval(count, len(positive), 0.975)[end] for end, count in enumerate(above))
+    return low, high
 
 
 def p_values(scores: np.ndarray, null: np.ndarray) -> np.ndarray:

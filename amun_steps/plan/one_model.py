@@ -81,7 +81,7 @@ class Asked:
             raise ConfigError("training: found no recipe, expected one, also where all models are files")
         wanted["retrained"] = {"count": 1, "training": [*recipes, *config["training"]][0]}
         return {
-            **{key: value for key, value in config.items() if key != "replicates"},
+            **{key: value for key, value in config.items() if key not in ("replicates", "judges")},
             "experiments": {self.experiment: wanted},
             "datasets": {name: of for name, of in config["datasets"].items() if name == base["dataset"]},
             "forget": {FAMILY: {"indices": self.forget.as_posix()}},

@@ -128,6 +128,8 @@ def choose(
     gaps = tried.mean(axis=1)
     winner = of[originals == on[-1]].iloc[0] if np.isnan(gaps).all() else int(np.nanargmin(gaps))
     LOG.info("chosen: %s", everything[winner])
+    if parts and np.isnan(gaps).all():
+        LOG.warning("every choice diverged on some original: the first that was not stopped is taken")
     for sentence in edges(grid, everything[winner]):
         LOG.warning("%s", sentence)
     hyperparameters = dict(everything[winner])

@@ -15,7 +15,7 @@ from amun_steps.steps.unlearn import Choice, Run, Unlearner, Unlearning
 from amun_steps.store.addresses import canonical
 from amun_steps.store.arrays import hdf5
 from amun_steps.store.progress import LOG
-from amun_steps.store.step import Output, Partial, main, step
+from amun_steps.store.step import InputError, Output, Partial, main, step
 from amun_steps.training.recipe import Schedule
 
 CRITERION = (*GAP_METRICS, "ft_auc")
@@ -51,10 +51,11 @@ def tune(
     limit: how many choices of a larger grid are tried, drawn at random.
     racing: after each original, the share of the choices that are tried on the next one (see `going_on`), in a grid of
     one part; none are stopped without it.
-    retrained: outputs of the models retrained without the tuning set, whose mean is what Avg. Gap is measured against;
-    the attack in it is FT AUC. `output` gets a row of CSV per choice and original that it was tried on, in percent,
-    empty where a run diverged; with racing also `stopped_after`, the last original that a choice was tried on where it
-    did not go the whole way. Raises ValueError for racing in a part of a grid, which does not see the others.
+    retrained: outputs of the models retrained without the tuning set; the mean of those that did not diverge is what
+    Avg. Gap is measured against; the attack in it is FT AUC. `output` gets a row of CSV per choice and original that it
+    was tried on, in percent, empty where a run diverged; with racing also `stopped_after`, the last original that a
+    choice was tried on where it did not go the whole way. Raises ValueError for racing in a part of a grid, which does
+    not see the others, and InputError where all retrained models diverged.
     """
     if racing is not None and parts > 1:
         raise ValueError(f"--racing: found a grid in {parts} parts, expected one, in which all choices race")
@@ -63,7 +64,14 @@ def tune(
     tuning = len(unlearner.forget) - 1
     judged = unlearner.forget[tuning], load_tests(forget, judge.train)[tuning]
     with hdf5(retrained) as file:
-        standard = measure(judge, file["logits"], *judged).mean(axis=0)
+        models = measure(judge, file["logits"], *judged)
+    whole = np.isfinite(models).all(axis=1)  # one that diverged is no standard
+    if not whole.any():
+        raise InputError(
+            f"{retrained}: found models without finite outputs only, expected one to measure Avg. Gap against; change"
+            " the recipe that retrained models are trained by"
+        )
+    standard = models[whole].mean(axis=0)
     points = part_of(grid, part, parts, limit)
     measured = np.full((len(points), len(on), len(CRITERION)), np.nan)
     tries = np.zeros(len(points), dtype=int)  # on how many originals each is tried

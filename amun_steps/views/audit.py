@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from amun_steps.judging.intervals import auc_interval, p_values, share_interval
+from amun_steps.judging.intervals import auc_interval, p_values, tpr_interval
 from amun_steps.steps.forget import load_forget, load_tests
 from amun_steps.store.arrays import hdf5
 from amun_steps.store.step import InputError, Output, main, step
@@ -74,7 +74,7 @@ def audit(
     ]
     images = images_of(dataset, [*numbers[:SHEET], *numbers[-SHEET:]])
     row, interval = read_runs(runs).iloc[0], auc_interval(of_list, of_test)
-    told = verdict(row.ft_auc, interval, len(of_list), len(of_test))
+    told = verdict(row.ft_auc, interval, len(of_list), len(of_test), row.rmia_ties)
     found = {
         "verdict": told.kind,
         "short": told.short,
@@ -83,7 +83,7 @@ def audit(
         "ft_auc": row.ft_auc,
         "ft_auc_interval": interval,
         "tpr_at_1_fpr": row.tpr_at_1_fpr,
-        "tpr_at_1_fpr_interval": share_interval(round(row.tpr_at_1_fpr / 100 * len(of_list)), len(of_list)),
+        "tpr_at_1_fpr_interval": tpr_interval(of_list, of_test, 0.01),
         "samples": len(of_list),
         "test_samples": len(of_test),
         "references": references,

@@ -203,8 +203,10 @@ def _facts(found: dict[str, Any]) -> dict[str, str]:
     values = {"learning rate": choice["learning_rate"], "step": choice["step"], **choice["hyperparameters"]}
     if found["choice_from"]:
         chosen = f"given, {found['choice_from']}"
-    elif choice["average_gap"] is None:
+    elif choice["choices"] == 1:
         chosen = "the config's only one"
+    elif choice["average_gap"] is None:
+        chosen = f"the first of {choice['choices']}, all of which diverged on other samples"
     else:
         chosen = (
             f"of {choice['choices']}, on as many other samples, by a model retrained without these and"

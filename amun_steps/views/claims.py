@@ -147,9 +147,10 @@ def of_requests(rows: pd.DataFrame, name: str) -> Iterator[dict]:
             if method in values and others:
                 margins = values[others].rsub(values[method], axis=0)
                 of_request = margins.groupby("request").mean().stack().dropna()
+                known = values[method].notna().groupby("request").any().all()
                 rule = f"least margin of {method} in FR AUC - FT AUC >= 0"
-                least: Difference | float = math.nan  # where all have diverged
-                if not of_request.empty:
+                least: Difference | float = math.nan  # where it, or all others, have diverged after a request
+                if known and not of_request.empty:
                     request, other = of_request.idxmin()
                     rule += f": after request {request}, to {other}"
                     least = difference(margins.loc[request, other])
@@ -168,7 +169,7 @@ def of_confidence(rows: pd.DataFrame, name: str) -> Iterator[dict]:
     for title, panel in rows[rows.part.notna()].groupby("title", sort=False):
         if title.startswith("Before"):
             continue
-        mean = panel.groupby("part")["mean"].first()
+        mean = panel.reindex(columns=["part", "mean"]).groupby("part")["mean"].first()  # no mean where all diverged
         measured = abs(mean.forget - mean.test) - abs(mean.forget - mean.remain)
         rule = "distance of D_F's mean confidence from the test set's - from D_R's < 0"
         text = "The confidence on D_F is nearer to that on the test set than to that on D_R"

@@ -64,7 +64,13 @@ def markdown(cells: pd.DataFrame) -> str:
         columns = [_column(methods, judge) for judge in judges]
         order = dict.fromkeys([*columns[0], *methods])  # lowest first, those that only diverged last
         head = ["", *(judge.title for judge in judges)]
-        body = [[METHODS.get(name, name), *(column.get(name, "diverged") for column in columns)] for name in order]
+        body = [
+            [
+                METHODS.get(name, name),
+                *(column.get(name, "" if name in columns[0] else "diverged") for column in columns),
+            ]
+            for name in order
+        ]
         text += ["", f"{experiment}, {forget}, {ACCESS[access]}", "", *aligned(head, body)]
     return "\n".join(text) + "\n"
 

@@ -131,8 +131,9 @@ def _of_many(summary: pd.DataFrame, models: pd.DataFrame) -> str:
         text += " KLoM is above 0 by chance, the more the fewer there are."
     if epsilon or klom:
         text += " Of retrained models they are of one half against the other."
-    for judge, title, shown in (("epsilon", "epsilon", epsilon), ("klom", "KLoM", klom)):
-        if not shown:
+    fewest = models.query("method not in @OTHERS").min(axis=None)
+    for judge, title in (("epsilon", "epsilon"), ("klom", "KLoM")):
+        if fewest < ENOUGH[judge]:
             text += f" Of fewer than {ENOUGH[judge]} of each, {title} tells only how few they are, and is not shown."
     return text
 

@@ -1,6 +1,7 @@
 """Step: all methods by their mean rank over experiments and judges, with its interval, and where judges disagree."""
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,15 +52,16 @@ class Board:
 
     def alike(self) -> dict[str, bool]:
         """Whether a method is the first or not distinguishable from it (see `like_the_lowest`)."""
-        return like_the_lowest(_overall(self.ranks))
+        return like_the_lowest(_overall(self.ranks), ranks=True)
 
 
 def boards(cells: pd.DataFrame) -> Iterator[Board]:
     """For each access, a board of each experiment with several methods and, where these are several, one of all first.
 
-    cells: see `distances`. In each cell methods are ranked by each judge; equal ones share the mean of their ranks, and
-    one that diverged is last. A mean rank is over judges, families and experiments, all of which are taken as they are;
-    its interval is about other sets and originals, which are paired by their numbers over families and experiments.
+    cells: see `distances`. In each cell methods are ranked by each judge that was asked of them; equal ones share the
+    mean of their ranks, and one that diverged is last. A mean rank is over judges, families and experiments, all of
+    which are taken as they are; its interval is about other sets and originals, which are paired by their numbers over
+    families and experiments.
     """
     for access in dict.fromkeys(cells.index.get_level_values("access")):
         of_access = cells.xs(access, level="access", drop_level=False)
@@ -81,8 +83,11 @@ def boards(cells: pd.DataFrame) -> Iterator[Board]:
 
 def _board(experiment: str, access: str, cells: pd.DataFrame) -> Board:
     judges = [judge.name for judge in heard(cells)]
-    spoke = cells[judges].notna().groupby(SETTING).transform("any")  # a judge that is not asked ranks nobody
-    ranked = cells[judges].groupby([*SETTING, *CLUSTERS]).rank(na_option="bottom").where(spoke)
+    numbers = cells[judges].notna()
+    asked = numbers.groupby([*SETTING, "method"]).transform("any")  # a judge that is not asked of a method ranks it not
+    spoke = numbers.groupby(SETTING).transform("any")  # but one of which nothing is left has diverged
+    values = cells[judges].fillna(math.inf).where(asked.where(asked.any(axis=1), spoke))
+    ranked = values.groupby([*SETTING, *CLUSTERS]).rank()
     ranks = ranked.groupby(["method", *CLUSTERS], sort=False).mean()
     settings = ranked.iloc[:, 0].groupby(["method", *CLUSTERS], sort=False).size()
     ranks = ranks[settings == settings.max()]  # cells that all families have
@@ -100,7 +105,7 @@ def _overall(ranks: pd.DataFrame) -> dict[str, pd.Series]:
 def _groups(order: Sequence[str], overall: Mapping[str, pd.Series]) -> list[tuple[int, int]]:
     """The longest runs of places, of two or more, in which no two methods are told apart, by Holm over all pairs."""
     pairs = list(itertools.combinations(range(len(order)), 2))
-    p = holm([difference(overall[order[a]] - overall[order[b]]).p for a, b in pairs])
+    p = holm([difference(overall[order[a]] - overall[order[b]], ranks=True).p for a, b in pairs])
     told = {pair for pair, value in zip(pairs, p, strict=True) if value <= 1 - LEVEL}
     alike = [(a, b) for a, b in pairs if not told & set(itertools.combinations(range(a, b + 1), 2))]
     return [(a, b) for a, b in alike if not any((c, d) != (a, b) and c <= a and b <= d for c, d in alike)]
@@ -158,7 +163,7 @@ def markdown(found: Sequence[Board], against: pd.DataFrame) -> str:
             [
                 METHODS.get(name, name),
                 f"{rank.mean:.2f}{f' {ALIKE}' if alike[name] and place else ''}{_interval(rank)}",
-                *(f"{value:.1f}" for value in by_judge.loc[name]),
+                *("" if pd.isna(value) else f"{value:.1f}" for value in by_judge.loc[name]),
             ]
             for place, (name, rank) in enumerate(board.methods.items())
         ]

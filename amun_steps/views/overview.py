@@ -95,14 +95,15 @@ def said(found: Sequence[Board], of_gaps: Mapping[Setting, Mapping[str, Dot]]) -
         if alike == 1:
             alone.setdefault(lowest, []).append(f"{experiment} {forget} {ACCESS[access]}")
         else:
-            others.append(alike)
+            others.append(alike - 1)
     count = sum(map(len, alone.values()))
     sentence = f"By Avg. Gap with FT AUC one method is below all others in {count or 'none'} of {len(some)} settings"
     if alone:
         sentence += " (" + "; ".join(f"{_called(name)}: {_listed(where)}" for name, where in alone.items()) + ")"
     if others:
         many = f"{min(others)} to {max(others)}" if min(others) < max(others) else f"{others[0]}"
-        sentence += f"; in {'the others' if alone else 'each'}, {many} methods are not distinguishable from the lowest"
+        more = "other method is" if max(others) == 1 else "other methods are"
+        sentence += f"; in {'the others' if alone else 'each'}, {many} {more} not distinguishable from the lowest"
     return f"Over all judges, {'; '.join(ranked)}. {sentence}."
 
 

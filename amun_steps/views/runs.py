@@ -10,6 +10,9 @@ from amun_steps.store.step import Output, main, step
 
 FAMILY = ["experiment", "replicate", "forget"]
 NUMBERS = (*GAP_METRICS, "ft_auc", "mis")
+TIED = 50.0
+"""Where more of the samples than this, in percent, have one RMIA score, an AUC of the scores says little."""
+
 TEXT = ("experiment", "dataset", "architecture", "method", "access", "forget", "hyperparameters", "address")
 # text stays text: an address such as 012345678901 or 12e345678901 is no number, and a method may be called NA
 _TYPES = dict.fromkeys(TEXT, str) | dict.fromkeys(("original", "run"), "Int64")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from amun_steps.judging.comparison import CLUSTERS, like_the_lowest
 from amun_steps.store.step import Output, main, step
-from amun_steps.views.runs import collect
+from amun_steps.views.runs import TIED, collect
 
 TITLES = {
     "unlearn_accuracy": "Unlearn Acc",
@@ -232,7 +232,8 @@ def caption(summary: pd.DataFrame, layout: Layout) -> str:
     accesses = {part.access for part in (*layout.rows, *layout.groups) if part.access}
     access = CAPTIONS[accesses.pop()] if len(accesses) == 1 else "and without access to D_R"
     methods = [k for k, row in enumerate(layout.rows) if row.method != "retrained"]
-    counts = sorted({int(n) for n in summary.filter(regex="_test_accuracy_count$").iloc[methods].to_numpy().flatten()})
+    columns = [f"{group.name}_{layout.metrics[0]}_count" for group in layout.groups]
+    counts = sorted({int(n) for n in summary[columns].iloc[methods].to_numpy().flatten()})
     number = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     text = f"Unlearning with {access}: percent, mean and standard deviation over {number} runs a method."
     if "average_gap" in layout.metrics:
@@ -251,7 +252,7 @@ def caption(summary: pd.DataFrame, layout: Layout) -> str:
     )
     text += "".join(f" {note}" for note in dict.fromkeys(group.note for group in layout.groups) if note)
     ties = summary.filter(like="_rmia_ties").max(axis=None)
-    if ties > 50 and {"ft_auc", "fr_auc"} & {*layout.metrics, layout.mia}:
+    if ties > TIED and {"ft_auc", "fr_auc"} & {*layout.metrics, layout.mia}:
         text += (
             f" RMIA gave one score to up to {ties:.0f}% of the samples of a model, so that its AUC says little here: a"
             " lower rmia.gamma tells more of them apart."

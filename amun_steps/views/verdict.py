@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from amun_steps.judging.intervals import samples_for
+from amun_steps.views.runs import TIED
 
 CHANCE = 50.0
 """FT AUC, in percent, of a model whose answers do not tell the listed samples from test samples."""
@@ -45,13 +46,24 @@ class Verdict:
     words: list[str]
 
 
-def verdict(ft_auc: float, interval: tuple[float, float], samples: int, tests: int) -> Verdict:
-    """The verdict on `samples` listed samples against `tests` test samples; FT AUC and its 95% interval in percent."""
+def verdict(ft_auc: float, interval: tuple[float, float], samples: int, tests: int, ties: float) -> Verdict:
+    """The verdict on `samples` listed samples against `tests` test samples; FT AUC and its 95% interval in percent.
+
+    ties: how many of all samples, in percent, have the most frequent score. An attack that tells hardly any apart finds
+    no sign in any model.
+    """
     low, high = interval
     kind = _kind(low, high)
+    blunt = kind == "no sign" and ties > TIED
+    kind = "says nothing" if blunt else kind
     count = "1 sample" if samples == 1 else f"{samples} samples"
     short = f"{count}: FT AUC {ft_auc:.1f} [{low:.1f}, {high:.1f}]: {kind}"
-    needed = [_needed(samples, tests)] if kind == "says nothing" else []
+    needed = [_needed(samples, tests)] if kind == "says nothing" and not blunt else []
+    if blunt:
+        needed = [
+            f"The attack gave one score to {ties:.0f}% of all samples: more references, or a lower rmia.gamma, tell"
+            " more of them apart."
+        ]
     return Verdict(kind, short, [MEANS[kind], *needed, PROVES[kind]])
 
 
