@@ -30,6 +30,7 @@ from amun_steps.training import stack as stacks
 FFGSM = Attack("ffgsm", {"rounds": 3, "noise": 0.1}, Search(100, 0.02, 0.95))
 PGD50 = Attack("pgd", {"steps": 50, "relative_step": 0.1, "restart": True}, Search(100, 0.001, 0.95))
 ONWARDS = replace(PGD50, parameters=PGD50.parameters | {"restart": False})
+DDN = Attack("ddn", {"steps": 20, "gamma": 0.05}, Search(100, 1.0, 0.5))
 SEEDS = range(1000)
 
 
@@ -138,6 +139,25 @@ def test_epsilon_init_is_the_least_rung_that_is_enough_for_the_share():
     chosen = choose_epsilon_init(forward, x, y, PGD50, SEEDS)
     assert (rungs <= chosen).double().mean() >= 0.95
     assert (rungs <= chosen / 2).double().mean() < 0.95
+
+
+def test_where_half_of_the_samples_are_misclassified_the_search_s_start_is_taken():
+    """DDN takes such samples at a norm of 0, from which it would never come away."""
+    forward, x, y = task(3, n=20)
+    search = Search(20, 0.5, 0.1)
+    assert choose_epsilon_init(forward, x, y, replace(DDN, search=search), SEEDS) == 0.5
+    assert choose_epsilon_init(forward, x, y, replace(DDN, search=replace(search, share=0.5)), SEEDS) != 0.5
+
+
+@pytest.mark.parametrize("attack", [PGD50, FFGSM])
+def test_many_samples_are_attacked_as_many_at_a_time_as_their_size_allows(attack, monkeypatch):
+    forward, x, y = task(3, n=40)
+    whole, sizes = build_adversarial_set(forward, x, y, 0.02, attack, SEEDS), []
+    monkeypatch.setattr("amun_steps.steps.adversarial.at_once", lambda _: 16)
+    counted = build_adversarial_set(lambda x: sizes.append(len(x)) or forward(x), x, y, 0.02, attack, SEEDS)
+    assert max(sizes) == 16
+    assert torch.equal(counted.label, whole.label)
+    torch.testing.assert_close(counted.image, whole.image)
 
 
 def test_a_search_with_fewer_gradients_finds_the_same_epsilon_init():
@@ -342,8 +362,6 @@ def test_ffgsm_is_cheaper_and_farther_than_pgd():
 
 
 # ---- DDN (Rony et al., 2019) -----------------------------------------------------------------------------------------
-
-DDN = Attack("ddn", {"steps": 20, "gamma": 0.05}, Search(100, 1.0, 0.5))
 
 
 def literal_ddn(forward, x, y, norm, steps, gamma):

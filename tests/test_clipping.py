@@ -224,6 +224,21 @@ def test_a_fit_that_clips_ends_within_the_bound_and_resumes_to_the_same_bits(tmp
     assert torch.equal(resumed.weights, whole.weights)
 
 
+@pytest.mark.parametrize("least", [None, 0.95])
+def test_weights_that_a_mask_holds_are_not_clipped(least):
+    pool = torch.rand(64, *SHAPE, generator=torch.Generator().manual_seed(0))
+    labels = torch.randint(0, 10, (64,), generator=torch.Generator().manual_seed(1))
+    models = stack([0, 1])
+    before, half = models.weights.clone(), torch.arange(models.weights.shape[1]) % 2 > 0
+    masks = [half, torch.ones_like(half)]
+    members = [Member(lambda *_: [Samples.of(torch.arange(64), labels)], Schedule(0.05), 0, mask=m) for m in masks]
+    fit(models, pool, members, recipe(epochs=2), clipping=Clipping(0.7, 2, least))
+    assert torch.equal(models.weights[0][~half], before[0][~half])
+    assert (models.weights[0][half] != before[0][half]).float().mean() > 0.99
+    clipped = models[[1]]
+    assert all(norm.item() <= 0.7 * (1 + 1.01 * TOLERANCE) for norm in spectral_norms(clipped).values())
+
+
 def test_clipping_goes_on_while_a_model_is_trained():
     """Not only at its end: from weights whose norms are far above the bound, it is another training."""
     pool = torch.rand(64, *SHAPE, generator=torch.Generator().manual_seed(0))

@@ -281,7 +281,7 @@ def test_bs_takes_a_large_forget_set_in_batches(model, monkeypatch):
 
     whole, sizes, logits = labels(), [], Request.logits
     monkeypatch.setattr(Request, "logits", lambda self, x: sizes.append(len(x)) or logits(self, x))
-    monkeypatch.setattr(bs, "BATCH", 16)
+    monkeypatch.setattr("amun_steps.methods.at_once", lambda _: 16)
     assert torch.equal(labels(), whole)
     assert max(sizes) == 16
     assert len(whole.unique()) == 2

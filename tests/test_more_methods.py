@@ -365,6 +365,15 @@ def test_fisher_forgetting_adds_noise_where_d_r_says_little():
     assert 0.3 < (deviation[~last] == 1e-3).float().mean() < 0.7
 
 
+def test_influence_on_an_original_that_diverged_ends():
+    request = asked()
+    request.model.weights[:, 0] = torch.nan
+    tried = []
+    influence.solve(lambda x: tried.append(1) or x, torch.full((1000,), torch.nan))
+    assert len(tried) < 2
+    assert not influence.unlearn(request, samples=10).start.weights.isfinite().all()
+
+
 @pytest.mark.parametrize("samples", [15, 1000])
 def test_influence_is_the_newton_step_of_the_whole_matrix(samples):
     module = module_of(trained()).double()

@@ -161,6 +161,26 @@ def test_a_network_that_views_what_its_convolutions_made_trains_in_half_precisio
     assert not torch.equal(before, stack.weights)
 
 
+class Scaled(nn.Module):
+    """With a parameter of no dimension, such as a temperature."""
+
+    def __init__(self, classes: int):
+        super().__init__()
+        self.dense, self.scale = nn.Linear(64, classes), nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, x):
+        return self.scale * self.dense(x.flatten(1))
+
+
+def test_a_network_with_a_number_for_a_parameter_is_saved_and_loaded(monkeypatch, tmp_path):
+    mine = ModuleType("amun_steps.models.scaled")
+    mine.build = lambda shape, classes: Scaled(classes)
+    monkeypatch.setitem(sys.modules, mine.__name__, mine)
+    stack = initialise({"name": "scaled", "shape": [1, 8, 8], "classes": 10}, [0, 1], CPU)
+    save(stack, tmp_path / "models.safetensors")
+    assert torch.equal(load([tmp_path / "models.safetensors"], CPU).weights, stack.weights)
+
+
 def put(network: dict) -> views.Plan:
     return views.load(changed("experiments.digits.network", network))
 

@@ -271,6 +271,19 @@ def test_unlearning_writes_every_run_and_its_numbers(made, tmp_path):
     assert len({tuple(w.tolist()) for w in models.weights[:, :50]}) == 8
 
 
+@pytest.mark.parametrize(
+    ("method", "options"), [("fisher", {"alpha": 1e-6}), ("influence", {"samples": 50}), ("eu_k", {})]
+)
+def test_a_repetition_has_draws_of_its_own_also_before_the_first_epoch(made, method, options):
+    """At a rate of 0 nothing else tells them apart; the same run is the same whoever runs beside it."""
+    choice = Choice(Schedule(0.0), options)
+    unlearner = Unlearner(**inputs(made, adversarial=False), unlearning=unlearning(method))
+    ((models, _),) = unlearner.run([Run(0, 0, r, choice) for r in range(3)], 3)
+    assert len({tuple(weights.tolist()) for weights in models.weights}) == 3
+    ((alone, _),) = unlearner.run([Run(0, 0, 2, choice)], 1)
+    assert torch.equal(alone.weights[0], models.weights[2])
+
+
 def tuned(made, where, grid, on, parts=2, racing=None, stack=32, retrained=None) -> tuple[pd.DataFrame, dict]:
     """The whole grid and the choice, by way of the parts."""
     judged = {"signals": made("signals.h5"), "signal": SIGNAL, "gamma": 2.0, "retrained": retrained or made("set2.h5")}

@@ -11,8 +11,9 @@ tried before, and each ball is twice as large as the last. Then epsilon_init is 
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+import torch
 from torch import Tensor
 
 Forward = Callable[[Tensor], Tensor]
@@ -43,6 +44,15 @@ class AdversarialSet:
         """What was found for `images` with the true `labels`."""
         distance = norms(image - images).flatten().masked_fill(label == labels, math.nan)
         return cls(image, label, epsilon, distance, passes)
+
+    @classmethod
+    def joined(cls, parts: Sequence["AdversarialSet"]) -> "AdversarialSet":
+        """What was found for the samples of all parts, in order."""
+        return cls(*(torch.cat([getattr(part, column.name) for part in parts]) for column in fields(cls)))
+
+    def cpu(self) -> "AdversarialSet":
+        """The same on the CPU."""
+        return AdversarialSet(*(getattr(self, column.name).cpu() for column in fields(self)))
 
     @property
     def found(self) -> Tensor:

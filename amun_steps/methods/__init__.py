@@ -14,10 +14,9 @@ from torch import Generator, Tensor
 from torch.func import grad, vmap
 from torch.nn import functional as F
 
+from amun_steps.training.device import at_once
 from amun_steps.training.recipe import Item, Loss, Member, Passes, Penalty, Samples, Schedule
 from amun_steps.training.stack import Stack, initialise
-
-BATCH = 1024  # images whose gradients are in memory at once; half of a large data set may be forgotten
 
 
 @dataclass(frozen=True)
@@ -41,13 +40,13 @@ class Request:
         """(n, classes) logits of theta_o in evaluation mode."""
         return self.model.logits(images[None])[0]
 
-    def batches(self, samples: Samples, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The images of samples and their labels on the device, `batch` at a time."""
-        device = self.images.device
+    def batches(self, samples: Samples, batch: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """The images of samples and their labels on the device, `batch`, or as `at_once` says, at a time."""
+        device, batch = self.images.device, batch or at_once(self.images)
         for index, label in zip(samples.index.split(batch), samples.label.split(batch), strict=True):
             yield self.images[index.to(device)], label.to(device)
 
-    def gradient(self, samples: Samples, batch: int = BATCH) -> Tensor:
+    def gradient(self, samples: Samples, batch: int | None = None) -> Tensor:
         """(parameters,) gradient at theta_o, in evaluation mode, of the cross entropy summed over samples."""
         weights = self.model.weights.detach().requires_grad_()
         gradient = torch.zeros_like(weights)

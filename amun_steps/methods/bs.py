@@ -4,7 +4,7 @@ import torch
 from pydantic import PositiveFloat
 
 from amun_steps.attacks.pgd import log_odds_against
-from amun_steps.methods import BATCH, Request, Update
+from amun_steps.methods import Request, Update
 
 NEEDS = ()
 
@@ -15,7 +15,7 @@ def unlearn(request: Request, *, bound: PositiveFloat = 0.1) -> Update:
     The perturbed image is clamped to [0, 1] and rounded to 1/255, as the paper's code does.
     """
     found = []
-    for images, label in request.batches(request.forget, BATCH):
+    for images, label in request.batches(request.forget):
         x = images.requires_grad_()
         # the sign of this gradient is that of the cross entropy's
         (gradient,) = torch.autograd.grad(log_odds_against(request.logits(x), label).sum(), x)

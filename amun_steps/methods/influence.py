@@ -9,7 +9,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.func import jvp, vjp, vmap
 
-from amun_steps.methods import BATCH, Request, Update
+from amun_steps.methods import Request, Update
 from amun_steps.training.recipe import Samples
 
 NEEDS = ("remain",)
@@ -38,7 +38,7 @@ def fisher_times(request: Request, samples: Samples, vector: Tensor) -> Tensor:
     """(parameters,) empirical Fisher matrix of samples at theta_o, in evaluation mode, times a vector, without either
     the matrix or a gradient of each sample in memory."""
     total = torch.zeros_like(vector)
-    for images, labels in request.batches(samples, BATCH):
+    for images, labels in request.batches(samples):
 
         def losses(weights: Tensor, images=images, labels=labels) -> Tensor:
             return vmap(request.loss_of_one, in_dims=(None, 0, 0))(weights, images, labels)
@@ -54,7 +54,7 @@ def solve(times: Callable[[Tensor], Tensor], right: Tensor) -> Tensor:
     x, left = torch.zeros_like(right), right.clone()
     direction, norm = left, left @ left
     for _ in range(len(right)):
-        if norm <= ACCURACY**2 * (right @ right):
+        if not norm > ACCURACY**2 * (right @ right):  # or no number, of an original that diverged
             break
         turned = times(direction)
         step = norm / (direction @ turned)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from amun_steps.methods import BATCH, Request, Update, rl
+from amun_steps.methods import Request, Update, rl
 
 NEEDS = ()
 
@@ -15,7 +15,7 @@ def unlearn(request: Request, *, mask_ratio: float) -> Update:
     return replace(rl.unlearn(request), mask=saliency_mask(request, mask_ratio))
 
 
-def saliency_mask(request: Request, ratio: float, batch: int = BATCH) -> Tensor:
+def saliency_mask(request: Request, ratio: float, batch: int | None = None) -> Tensor:
     """(parameters,) bool: True for the share `ratio` of all weights whose gradient of the loss, summed over D_F at
     theta_o in evaluation mode, is largest in magnitude (paper, Appendix D)."""
     salience = request.gradient(request.forget, batch).abs()

@@ -5,8 +5,9 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
-from amun_steps.methods import BATCH, Request, Update
+from amun_steps.methods import Request, Update
 from amun_steps.store.plugins import Share
+from amun_steps.training.device import at_once
 from amun_steps.training.recipe import Samples
 
 NEEDS = ("remain",)
@@ -28,7 +29,8 @@ def unlearn(
     few images for each; the learning rate is the schedule's in both phases.
     """
     drawn = torch.randn(len(request.forget), *request.images.shape[1:])  # by the method's seed, whatever the device
-    parts = zip(drawn.split(BATCH), request.forget.label.split(BATCH), strict=True)
+    size = at_once(request.images)
+    parts = zip(drawn.split(size), request.forget.label.split(size), strict=True)
     found = [_noise(request, *part, noise_steps, noise_rate, noise_decay) for part in parts]
     noise = Samples.of(request.add(torch.cat(found)), request.forget.label, augment=False)
     remain, impair = request.remain, request.part_of_remain(share) + noise

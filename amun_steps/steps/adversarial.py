@@ -8,6 +8,7 @@ import importlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,7 +25,7 @@ from amun_steps.store.seeds import seed_of
 from amun_steps.store.step import Output, main, step
 from amun_steps.training import stack as stacks
 from amun_steps.training.data import load
-from amun_steps.training.device import device, images_on
+from amun_steps.training.device import at_once, device, images_on
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,24 @@ class Attack:
 def build_adversarial_set(
     forward: Forward, images: Tensor, labels: Tensor, epsilon_init: float, attack: Attack, seeds: Seeds
 ) -> AdversarialSet:
-    """Algorithm 1 on n samples in parallel; `seeds` (n,) are for what is random in the attack.
+    """Algorithm 1 on n samples, as many in parallel as `at_once` says; `seeds` (n,) are for what is random in it.
 
     Read literally, E.1's choice of `epsilon_init` lets 95% of the samples succeed in the first round, so the total work
     is around one run of the attack or less, below the 'less than three' of E.1; the price is that a step, a tenth of
     epsilon, is coarse for a sample whose boundary is near.
     """
-    return _module(attack).attack(forward, images, labels, epsilon_init, seeds, **attack.parameters)
+    run, size = partial(_module(attack).attack, forward), at_once(images)
+    parts = [
+        run(
+            images[start : start + size],
+            labels[start : start + size],
+            epsilon_init,
+            seeds[start : start + size],
+            **attack.parameters,
+        )
+        for start in range(0, max(len(images), 1), size)
+    ]
+    return AdversarialSet.joined(parts)
 
 
 def _module(attack: Attack) -> ModuleType:
@@ -83,7 +95,8 @@ def choose_epsilon_init(forward: Forward, images: Tensor, labels: Tensor, attack
             f"none of {len(images)} samples has an adversarial example by {attack.algorithm}: does the model's output"
             " depend on its input?"
         )
-    return ladder.sort().values[math.ceil(search.share * len(ladder)) - 1].item()
+    chosen = ladder.sort().values[math.ceil(search.share * len(ladder)) - 1].item()
+    return chosen or search.start  # it is 0 where so many are misclassified that a norm of nothing is enough
 
 
 def radii(
@@ -122,7 +135,6 @@ def adversarial(
     forget: list[Path] = [],  # noqa: B006 - never changed; None would need a second type
     attack: Attack,
     seed: int,
-    batch: int = 1024,
     output: Output,
 ) -> None:
     """Run Algorithm 1 for every training sample of model `original` and write its arrays (see `AdversarialSet`).
@@ -146,20 +158,21 @@ def adversarial(
     epsilon_init = choose_epsilon_init(forward, images[few], labels[few], attack, seeds[few].tolist())
     LOG.info("epsilon_init is %.4g", epsilon_init)
     progress = Progress(f"{attack.algorithm}, original {original}", "sample", len(members))
-    parts = []
+    parts, batch = [], at_once(images)
     for start in range(0, len(members), batch):
         rows = members[start : start + batch]
         part = build_adversarial_set(forward, images[rows], labels[rows], epsilon_init, attack, seeds[rows].tolist())
-        parts.append(part)
+        parts.append(part.cpu())
         progress.tell(start + len(rows), len(rows))
-    without = members[~torch.cat([part.found for part in parts]).cpu().numpy()]
+    found = AdversarialSet.joined(parts)
+    without = members[~found.found.numpy()]
     if len(without):
         LOG.warning(
             "%d of %d samples have no adversarial example and are in no D_A: samples %s",
             *(len(without), len(members), ", ".join(map(str, without[:20])) + ", ..." * (len(without) > 20)),
         )
     columns = ("image", "label", "epsilon", "distance", "passes")
-    arrays = {name: torch.cat([getattr(part, name) for part in parts]).cpu().numpy() for name in columns}
+    arrays = {name: getattr(found, name).numpy() for name in columns}
     write_arrays(output, arrays | ({"sample": members} if forget else {}), epsilon_init=epsilon_init)
 
 

@@ -110,10 +110,10 @@ class Unlearner:
             of_part = []
             for r in part:
                 source = self.source_of(r)
-                key = canonical([r.original, source, r.set, r.choice.hyperparameters])
-                if key not in updates:  # a mask is the same for all schedules and repetitions
+                key = canonical([r.original, source, r.set, r.run, r.choice.hyperparameters])
+                if key not in updates:  # a mask is the same for all schedules
                     request = self._request(r.original, r.set, pool, adversarial.get((source, r.set)))
-                    seed_globally(seed_of(self.unlearning.seed, "method", self.forget_name, r.set, r.original))
+                    seed_globally(seed_of(self.unlearning.seed, "method", self.forget_name, r.set, r.original, r.run))
                     updates[key] = self.unlearn(request, **r.choice.hyperparameters)
                     pool = torch.cat([pool, *request.added]) if request.added else pool
                 of_part.append(updates[key])
@@ -144,7 +144,7 @@ class Unlearner:
                 index = torch.arange(end, end + len(rows))
                 samples[source, which] = Samples.of(index, torch.from_numpy(label), augment=False)
                 end += len(rows)
-        return torch.cat(images), samples
+        return torch.cat(images) if samples else self.images, samples
 
     def _request(self, original: int, which: int, pool: Tensor, adversarial: Samples | None) -> Request:
         forget = self.data.train & self.forget[which]

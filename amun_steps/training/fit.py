@@ -86,7 +86,8 @@ def fit(
 
     pool: (K, channels, height, width) images in [0, 1] on the stack's device, the rows that `Samples.index` names.
     checkpoint: where the state is saved between epochs, now and then and at the end; a fit that finds one goes on from
-    there, to the same bits. clipping: keeps the spectral norms of the weights bounded. after_epoch: called when `stack`
+    there, to the same bits. clipping: keeps the spectral norms of the weights bounded, but for those whose mask is 0,
+    which keep their bits. after_epoch: called when `stack`
     has been through another epoch, to look at it. label: what the log calls the models; it is told the mean loss at the
     end of an epoch, now and then. Nothing in an epoch waits for the device. A member that diverges goes on with NaN and
     disturbs no other; the log names it. Raises InputError where `recipe` wants torch.compile and there is no GPU.
@@ -104,6 +105,7 @@ def fit(
     velocity = torch.zeros_like(stack.weights)
     losses = torch.zeros(stack.size, recipe.epochs, device=device)
     clipper = Clipper(stack, clipping) if clipping else None
+    still, given = (masks == 0, stack.weights.clone()) if clipper and masks is not None else (None, None)
     taken = torch.zeros(stack.size, dtype=torch.long)  # steps of each member, on the CPU
 
     def update(group: list[int], visited: Turn, turn: int, start: int, stop: int) -> None:
@@ -138,6 +140,11 @@ def fit(
             due = [m for m in group if taken[m] % clipping.every == 0]
             if due:
                 clipper.clip(slice(None) if len(due) == stack.size else due)
+                keep()
+
+    def keep() -> None:
+        if still is not None:
+            torch.where(still, given, stack.weights, out=stack.weights)
 
     def _penalties(weights: Tensor, group: list[int], turn: int, start: int) -> Tensor | float:
         total = 0.0
@@ -177,6 +184,7 @@ def fit(
         progress.tell(epoch + 1, int(visits.sum()), partial("mean loss {:.4g}".format, losses[:, epoch].mean()))
         if clipper and epoch == recipe.epochs - 1:
             clipper.finish()
+            keep()
         after_epoch()
         if saved.due(last=epoch == recipe.epochs - 1):
             bits = torch.stack([generator.get_state() for generator in generators])

@@ -21,6 +21,7 @@ from torch.func import functional_call, vmap
 from amun_steps.store.addresses import canonical
 from amun_steps.store.seeds import seed_globally
 from amun_steps.store.step import InputError
+from amun_steps.training.device import at_once
 
 # Attention's fast path in evaluation mode has no derivative under vmap.
 torch.backends.mha.set_fastpath_enabled(False)
@@ -96,9 +97,12 @@ class Stack:
         return forward(self.module, parameters, self.buffers, images, _tied(self.module))
 
     @torch.no_grad()
-    def predict(self, images: Tensor, batch: int = 1024) -> Tensor:
+    def predict(self, images: Tensor, batch: int | None = None) -> Tensor:
         """(models, N, classes) logits in evaluation mode of (N, channels, height, width) images, on the CPU."""
-        parts = [self.logits(part.expand(self.size, *part.shape)).float().cpu() for part in images.split(batch)]
+        parts = [
+            self.logits(part.expand(self.size, *part.shape)).float().cpu()
+            for part in images.split(batch or at_once(images))
+        ]
         return torch.cat(parts, dim=1)
 
 
@@ -240,7 +244,7 @@ def load(paths: Sequence[Path], device: torch.device) -> Stack:
             raise InputError(f"{path}: no stack of models: its metadata lack 'network'")
         network = json.loads(metadata["network"])
         module = skeleton(network)
-        weights = torch.cat([tensors[n].flatten(1) for n, _ in module.named_parameters()], dim=1)
+        weights = torch.cat([tensors[n].reshape(len(tensors[n]), -1) for n, _ in module.named_parameters()], dim=1)
         buffers = {n: tensors[n].to(device) for n, _ in module.named_buffers()}
         stacks.append(Stack(network, weights.to(device), buffers))
     return concatenate(stacks)
