@@ -1,5 +1,6 @@
 """What the command lines say of themselves: each command what it is for, each option that takes JSON what is in it."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 from running import CONFIG, REPOSITORY
 
 from amun_steps.__main__ import app
+from amun_steps.plan.stage import Stage
 from amun_steps.steps import adversarial, continuous, train, unlearn
 from amun_steps.store import options
 from amun_steps.store import step as steps
@@ -130,6 +132,24 @@ def names(kind: type) -> Iterator[str]:
         yield name
         for inner in filter(is_dataclass, (hint, *get_args(hint))):
             yield from names(inner)
+
+
+@pytest.mark.parametrize("rows", [[], [{"rate": 1.0}], [{"rate": 0.5, "kind": "b"}, {"rate": 2.0}]])
+def test_what_a_stage_says_is_what_its_step_is_given(rows, tmp_path, monkeypatch):
+    """By a shell's words: lists of mappings, of numbers and of text, empty ones too."""
+    found = {}
+
+    @steps.step
+    def mine(*, rows: list[Inner], names: list[str], count: int, table: dict[str, list[int]], output: steps.Output):
+        """Mine."""
+        found.update(rows=rows, names=names, count=count, table=table)
+        output.touch()
+
+    parameters = {"rows": rows, "names": ["a b", "1"], "count": 3, "table": {"x": [1, 2]}}
+    stage = Stage("view", "mine", parameters, ["amun_steps.store.seeds"])
+    monkeypatch.setattr(sys, "argv", ["step", *shlex.split(stage.options()), "--output", str(tmp_path / "out.txt")])
+    steps.main(mine)
+    assert found == parameters | {"rows": [Inner(**row) for row in rows]}
 
 
 @pytest.mark.parametrize(

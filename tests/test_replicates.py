@@ -1,16 +1,18 @@
 """Replicates: a config's experiments under other splits and seeds, each what a config with these seeds has."""
 
 import copy
+import shlex
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
-from running import CONFIG, clone, planned, snakemake
+from running import CONFIG, REPOSITORY, clone, planned, snakemake
 from scipy.stats import ttest_1samp
 
-from amun_steps.plan import replicates, views
+from amun_steps.plan import compared, config_file, replicates, views
+from amun_steps.plan.judgements import judgements
 from amun_steps.plan.messages import ConfigError
 from amun_steps.plan.plan import Plan
 
@@ -53,6 +55,16 @@ def test_runs_are_those_of_all_replicates_and_tables_and_figures_those_of_the_fi
     assert shown(views.table(twice, "table1")) == shown(views.table(once, "table1"))
     for name in TINY["figures"]:
         assert shown(views.figure(twice, name)) == shown(views.figure(once, name))
+
+
+@pytest.mark.parametrize("name", ["compare", "quickstart", "fashion", "ensemble"])
+def test_no_argument_of_a_view_grows_with_their_number_beyond_what_a_system_takes(name):
+    """Linux takes arguments of less than 128 KiB, however long the whole command is."""
+    plan = views.load(config_file.read(REPOSITORY / "config" / f"{name}.yaml") | {"replicates": 20})
+    shown = [judgements(plan), *(views.runs(plan, experiment) for experiment in plan.experiments)]
+    shown += [compared.comparison(plan), compared.leaderboard(plan), views.claims(plan), compared.overview(plan)]
+    longest = max(len(word) for view in shown for word in shlex.split(view.stage.options()))
+    assert longest < 20_000
 
 
 @pytest.mark.parametrize("count", [0, 1.5, "two", 1001])

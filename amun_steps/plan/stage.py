@@ -67,11 +67,13 @@ class Stage:
             if names and name not in names:
                 continue
             words.append("--" + name.replace("_", "-"))
-            if isinstance(value, list) and not any(isinstance(item, dict | list) for item in value):
-                words += map(str, value)
-            else:
-                words.append(value if isinstance(value, str) else canonical(value))
+            words += map(_word, value if isinstance(value, list) else [value])
         return shlex.join(words)
+
+
+def _word(value: Any) -> str:
+    """A parameter, or an item of one that is a list, as a step's command line takes it."""
+    return value if isinstance(value, str) else canonical(value)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import functools
 import inspect
 import json
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -51,13 +51,21 @@ def _is_json(hint: Any) -> bool:
 
 
 def _from_json(hint: Any) -> cyclopts.Parameter:
-    """How the command line reads a value of the type `hint`."""
+    """How the command line reads a value of the type `hint`: of a list each item by itself, as the system limits the
+    length of one argument (128 KiB on Linux)."""
+    several = get_origin(hint) is list
+    adapter = TypeAdapter(get_args(hint)[0] if several else hint)
+
+    def read(_: Any, tokens: Sequence[cyclopts.Token]) -> Any:
+        values = [adapter.validate_json(token.value) for token in tokens]
+        return values if several else values[0]
+
     return cyclopts.Parameter(
-        converter=lambda _, tokens: TypeAdapter(hint).validate_json(tokens[0].value),
-        n_tokens=1,
+        converter=read,
+        n_tokens=-1 if several else 1,
         accepts_keys=False,
         json_list=False,
-        help=f"JSON: {shape(hint)}",
+        help=f"JSON{' of each' if several else ''}: {shape(get_args(hint)[0] if several else hint)}",
     )
 
 

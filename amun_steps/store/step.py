@@ -182,7 +182,8 @@ def _paths(value: Any) -> list[Path]:
 def main(*steps: Callable) -> None:
     """The command line of a step module: its functions as commands (a single one is the default).
 
-    Options come from the functions' signatures: lists as `--name a b c`, dataclasses and dicts as JSON. Two more, which
+    Options come from the functions' signatures: lists as `--name a b c`, dataclasses and dicts, or each of a list, as
+    JSON. Two more, which
     rules give, are for all: `--planned-code MODULES FINGERPRINT` refuses to run other code than the address is for, and
     `--plugins FOLDER` is where modules lie that the package does not have.
     """

@@ -252,8 +252,8 @@ rule report:
     params:
         captions=shlex.join(views.captions(PLAN)),
         judges=f"--judges {RESULTS}/judges.md" if JUDGES else "",
-        trained=shlex.quote(
-            json.dumps([{"title": t, "panels": p.panels, "inputs": list(p.files)} for t, p in TRAINING])
+        trained=shlex.join(
+            json.dumps({"title": t, "panels": p.panels, "inputs": list(p.files)}) for t, p in TRAINING
         ),
         store=lambda wildcards: STORE,
         # as it is after all --configfile and --config; a function, since Snakemake would fill in the {set} of a pattern
