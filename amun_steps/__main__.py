@@ -62,6 +62,8 @@ def main() -> None:
         raise SystemExit(f"{error}") from None
     except BrokenPipeError:  # `amun store ls | head` has read what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # a disk that is full, a folder that may not be written to
+        raise SystemExit(f"{error.filename or 'amun'}: {error.strerror or error}") from None
 
 
 if __name__ == "__main__":

@@ -921,7 +921,7 @@ MUTANTS = [
         "amun_steps/plan/cost.py",
         "test_gpus.py",
         ("least / share", "least * share", "a GPU reaches a share of what it can do"),
-        ("if gpu.device in cost.source]\n        if there", "]\n        if there", "receipts of this GPU alone"),
+        ("if _is_on(gpu, cost)]\n        if there", "]\n        if there", "receipts of this GPU alone"),
     ),
     *_of(
         "amun_steps/plan/tuning.py",

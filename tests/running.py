@@ -71,7 +71,7 @@ def amun(where: Path, *arguments: str) -> str:
     """What `amun ...` prints in a clone. Fails with all its output when it fails."""
     command = [sys.executable, "-m", "amun_steps", *arguments]
     done = subprocess.run(command, cwd=where, env=environment(), text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, " ".join((done.stdout + done.stderr).split())
     return done.stdout
 
 
@@ -129,7 +129,18 @@ def check_store(where: Path) -> None:
     """Every artifact is whole, and what killed jobs left can be found and deleted."""
     assert store(where, "verify")[0] == 0
     left = [path for path in (where / "results").rglob(".*") if path.suffix != ".snakemake_timestamp"]
-    kept = (".table", ".fig", ".digits-", ".claims", ".comparison", ".leaderboard", ".overview", ".config", ".running")
+    kept = (
+        ".table",
+        ".fig",
+        ".digits-",
+        ".claims",
+        ".comparison",
+        ".leaderboard",
+        ".overview",
+        ".config",
+        ".started",
+        ".running",
+    )
     left = [path for path in left if not path.name.startswith(kept)]
     long_ago = time.time() - 7200
     for path in [p for folder in left for p in (folder, *folder.rglob("*"))]:

@@ -279,6 +279,21 @@ def test_an_audit_that_is_repeated_computes_nothing(clone):
     assert "Nothing is to be computed" in amun(clone, "audit", *options("original"), "--dry-run")
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("results/audits/original-asked", "has the audit.json, audit.html of another"),
+        ("asked.txt", "--to: asked.txt cannot be made a folder"),
+    ],
+)
+def test_another_audit_does_not_take_the_place_of_one_that_is_there(clone, option, said):
+    """With other references, or of another model of that name."""
+    before = {path: path.read_bytes() for path in (clone / "results/audits/original-asked").iterdir()}
+    with pytest.raises(AssertionError, match=re.escape(said)):
+        amun(clone, "audit", *options("original"), "--references", "2", "--to", option)
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_other_references_are_counted_first(clone):
     said = amun(clone, "audit", *options("original"), "--references", "2", "--to", "more", "--dry-run")
     assert re.search(r"^digits +references +1 +1 ", said, re.MULTILINE)

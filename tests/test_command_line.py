@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_type_hints
 import pytest
 from running import CONFIG, REPOSITORY
 
+from amun_steps import __main__ as commands
 from amun_steps.__main__ import app
 from amun_steps.plan.stage import Stage
 from amun_steps.steps import adversarial, continuous, train, unlearn
@@ -73,6 +74,17 @@ def test_the_help_of_a_function_has_paragraphs_and_examples_and_not_what_is_rais
     """
     expected = "Do this and that.\n\n    amun this\n    amun that\n\nOne line more. Raises nothing."
     assert options.help_text(docstring) == expected
+
+
+def test_what_a_disk_refuses_is_one_sentence(monkeypatch):
+    """Whichever command meets it."""
+
+    def run(_):
+        raise PermissionError(13, "Permission denied", "results/store")
+
+    monkeypatch.setattr(commands, "app", lambda: run)
+    with pytest.raises(SystemExit, match=r"^results/store: Permission denied$"):
+        commands.main()
 
 
 @dataclass

@@ -106,6 +106,11 @@ def test_receipts_of_the_gpu_say_what_share_is_reached():
     found = cost._counted(work, H100, 0.2)
     assert found.seconds == pytest.approx(5 * least)
     assert found.source == "counted, H100 at 20% of what it can do"
+    assert cost._is_on(H100, here)
+    assert not any(
+        cost._is_on(gpus.GPUS[name], replace(here, source=f"receipts, NVIDIA {other}"))
+        for name, other in (("a100", "A1000"), ("h200", "GH200 480GB"))
+    )
     assert found.moved == pytest.approx(
         1000 * gpus.bytes_moved("train", context()) + 50 * gpus.bytes_moved("predict", context())
     )

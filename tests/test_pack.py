@@ -89,6 +89,19 @@ def test_a_pack_is_unpacked_to_the_same_bytes_and_any_tar_program_reads_it(pack,
     assert lying(tmp_path / "tar").keys() == lying().keys() | {packs.MANIFEST}
 
 
+def test_where_a_plug_in_is_missing_nothing_is_said_against_the_code(tmp_path, monkeypatch, capsys):
+    """What a config's `plugins` have is found with the config, not with the pack."""
+    monkeypatch.chdir(tmp_path)
+    found = manifest()
+    for slug, stage in found.stages.items():
+        found.stages[slug] = replace(stage, code=["amun_steps.datasets.theirs"])
+    packs.write_pack(Path("pack.tar"), found)
+    unpack(Path("pack.tar"), store=Path("else/where"))
+    said = capsys.readouterr().out
+    assert "cannot be told: it needs amun_steps.datasets.theirs, such as the `plugins`" in " ".join(said.split())
+    assert "But the code here" not in said
+
+
 def test_a_file_that_is_there_stays_and_no_other_one_is_written_over(pack, tmp_path):
     letters(letter="b", count=20, output=Path(SECOND))
     mine = Path(SECOND + ".json").read_bytes()

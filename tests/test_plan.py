@@ -9,12 +9,14 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from running import CONFIG, clone, edit, planned
+from running import CONFIG, REPOSITORY, clone, edit, planned
 
 from amun_steps.datasets import Sizes
 from amun_steps.plan import calibration, workflow
 from amun_steps.plan import cost as plan
+from amun_steps.plan.config_file import read
 from amun_steps.plan.jobs import Job, dearest_paths, makespan, read_jobs, stage_of
+from amun_steps.plan.plan import Plan
 from amun_steps.plan.stage import Stage
 from amun_steps.plan.views import load_file
 from amun_steps.plan.work import images_of, sizes_of, work_of
@@ -69,7 +71,7 @@ def finish(jobs, seconds, size: int = 10, device: str = "a GPU") -> list[Job]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("made by hand")
             parameters = {"members": [*range(len(job.models))]} if path.as_posix() in job.models else {}
-            receipt = {"seconds": seconds(job), "bytes": size, "device": device, "parameters": parameters}
+            receipt = {"seconds": seconds(job), "bytes": size, "device": device, "parameters": parameters, "sha256": ""}
             path.with_name(path.name + RECEIPT).write_text(json.dumps(receipt))
     return [replace(job, to_do=False) for job in jobs]
 
@@ -178,6 +180,30 @@ def test_equal_work_costs_the_mean_of_its_receipts_and_other_work_is_calibrated(
 )
 def test_images_are_counted_as_by_hand(jobs, whole, stage, part, expected):
     assert counts(jobs, whole, stage, part) == [expected]
+
+
+def test_half_of_the_references_are_half_of_the_shadows():
+    """Where the others chose what is forgotten."""
+    config = read(REPOSITORY / "config" / "ensemble.yaml")
+    config["forget"]["memorised10"] = {"memorised": "high", "fraction": 0.1, "sets": 1}
+    config["forget"]["random10"]["sets"] = 1
+    config["experiments"]["digits"]["forget"].append("memorised10")
+    stages = Plan(config).experiments["digits"]
+    sizes = sizes_of(stages.dataset())
+    found = {}
+    for family in ("random10", "memorised10"):
+        stage = stages.shadows("ft", "with_remain", family)
+        job = Job("shadows", [], [stage.file("shadows.h5")], {}, {}, True)
+        found[family] = dict(work_of(job, stage, sizes).counts)
+    assert {name: 2 * count for name, count in found["memorised10"].items()} == found["random10"]
+
+
+def test_a_profile_of_the_user_s_does_not_hide_the_jobs(fresh, jobs, tmp_path, monkeypatch):
+    (tmp_path / "quiet").mkdir()
+    (tmp_path / "quiet" / "config.yaml").write_text("quiet: [rules]\n")
+    monkeypatch.setenv("SNAKEMAKE_PROFILE", str(tmp_path / "quiet"))
+    monkeypatch.chdir(fresh)
+    assert len(read_jobs(Path(CONFIG))) == len(jobs)
 
 
 def test_figures_of_requests_and_fine_tuning_are_counted_as_by_hand(jobs, whole):

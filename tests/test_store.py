@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -15,8 +16,11 @@ import torch
 from running import store as command
 from toy import models
 
+from amun_steps.plan import folders, views
+from amun_steps.plan.config_file import read
 from amun_steps.store import addresses
 from amun_steps.store import step as steps
+from amun_steps.store.addresses import STORE
 from amun_steps.store.receipts import read_receipt, sha256
 from amun_steps.training import stack as stacks
 
@@ -65,6 +69,39 @@ def fingerprint_after(path: Path, old: str, new: str) -> tuple[str, str]:
 def test_what_cannot_change_a_result_leaves_the_fingerprint(package, file, old, new):
     before, after = fingerprint_after(package / file, old, new)
     assert before == after
+
+
+F_STRINGS = """
+def said(rows, n, x):
+    return f"{', '.join(rows)}: {x:.{n}f} {x!r:>{n}} {x=} {f'{n:02d}'!s}" + f"{x:%}" rf"{n}\\d" "plain"
+"""
+
+
+def test_the_fingerprint_is_the_same_in_all_versions_of_python(package):
+    """Which differ in how they write an f-string: the digest of 3.11, which 3.12 and 3.13 find, too."""
+    (package / "helper.py").write_text(F_STRINGS)
+    addresses._syntax.cache_clear()
+    assert addresses.fingerprint(["amun_steps.helper"])[:12] == "45f5e197ffa4"
+    before = addresses.fingerprint(["amun_steps.helper"])
+    for old, new in ((".{n}f", ".{n}g"), ("!r:", "!s:"), ("', '", "'; '"), ("02d", "03d")):
+        (package / "helper.py").write_text(F_STRINGS.replace(old, new))
+        addresses._syntax.cache_clear()
+        assert addresses.fingerprint(["amun_steps.helper"]) != before, new
+
+
+def test_an_address_is_of_what_parameters_mean(package):
+    same = [{"gamma": 2, "rates": [1, 0.5]}, {"gamma": 2.0, "rates": [1.0, 0.5]}]
+    assert len({addresses.address("tune", parameters, ["amun_steps.other"], []) for parameters in same}) == 1
+    other = [{"gamma": 2.5, "rates": [1, 0.5]}, {"gamma": 2, "rates": [1, 0]}, {"gamma": "2", "rates": [1, 0.5]}]
+    found = {addresses.address("tune", parameters, ["amun_steps.other"], []) for parameters in [same[0], *other]}
+    assert len(found) == 4
+
+
+def test_a_module_with_a_mistake_in_its_syntax_is_named(package):
+    (package / "helper.py").write_text("def g(x:\n    return x\n")
+    addresses._syntax.cache_clear()
+    with pytest.raises(steps.InputError, match=r"helper\.py, line 1: .*was never closed"):
+        addresses.fingerprint(["amun_steps.step"])
 
 
 @pytest.mark.parametrize(
@@ -292,6 +329,45 @@ def test_verify_names_a_file_whose_bytes_changed(copy_of_finished):
     code, output = command(copy_of_finished, "verify")
     assert code == 1
     assert f"{changed}: its bytes are not those that its step wrote" in output
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"step": "a', b"[]", b"{}"])
+def test_a_damaged_receipt_is_named_and_the_others_are_looked_at(copy_of_finished, damage):
+    (changed,) = stored(copy_of_finished, "inclusion.h5")
+    (copy_of_finished / f"{changed}.json").write_bytes(damage)
+    code, output = command(copy_of_finished, "verify")
+    assert code == 1
+    assert f"{changed}.json: is no receipt" in output
+    assert "delete it and inclusion.h5, which is made again" in output
+    assert re.search(r"^\d\d+ artifacts, 1 of them bad or missing", output, re.MULTILINE)
+    code, output = command(copy_of_finished, "ls")
+    assert code == 1
+    assert f"{changed}.json: is no receipt" in output.splitlines()[-1]
+    assert "Traceback" not in output
+
+
+def test_gc_keeps_what_runs_were_started_with(copy_of_finished, monkeypatch):
+    """Several config files, of which one is none by itself, and values of --config."""
+    monkeypatch.chdir(copy_of_finished)
+    Path("seeded.yaml").write_text("seed: 7\n")
+    tiny, started = Path("tests/tiny.yaml"), folders.started(STORE)
+    assert not list(started), "one config file, which names everything by itself"
+    ways = {
+        "seeded.yaml": ({"seed": 7}, [tiny, Path("seeded.yaml")], {}),
+        "two": ({"replicates": 2}, [tiny], {"replicates": 2}),
+    }
+    for changes, files, config in ways.values():
+        for stage in views.load(read(tiny) | changes).stages.values():
+            stage.folder.mkdir(parents=True, exist_ok=True)
+        assert len(command(Path(), "gc", "tests/tiny.yaml")[1].splitlines()) > 1
+        folders.note("results", files, config)
+        assert len(command(Path(), "gc", "tests/tiny.yaml")[1].splitlines()) == 1
+    assert len(command(Path(), "gc", "tests/tiny.yaml", "seeded.yaml")[1].splitlines()) == 1
+    folders.note("results", [tiny], {"replicates": 0})
+    code, output = command(Path(), "gc", "tests/tiny.yaml")
+    assert code == 1
+    assert 'tests/tiny.yaml with {"replicates":0}, which a run was started with: replicates: found 0' in output
+    assert "delete its line in .started beside the views" in output
 
 
 def test_gc_deletes_only_what_no_config_names_and_only_when_told(copy_of_finished):

@@ -29,7 +29,7 @@ def audit(
     config says the data set, the network and how reference models are trained; there are as many as it says, or
     --references. Those that are in the store are used, the others are trained: what that costs is said first, and
     --dry-run stops there. The page, audit.html, the same as audit.json, and the config that was run, audit.yaml, are
-    put into --to (results/audits/MODEL-LIST).
+    put into --to (results/audits/MODEL-LIST), which must not have those of another run.
 
     Raises InputError for what is wrong with a file, the list, the config or the experiment, before anything runs, and
     when a job fails.
@@ -40,9 +40,9 @@ def audit(
     (scores,) = (s.scores for s in plan.experiments[experiment].scored() if s.method == "original")
     to = to or STORE.parent / "audits" / f"{model.stem}-{forget.stem}"
     runs, scored = scores.file("runs.csv"), scores.file("scores.h5")
-    if not asked.run("audit", plan, to / "audit.yaml", [runs, scored], dry_run=dry_run):
-        return
     findings, page = to / "audit.json", to / "audit.html"
+    if not asked.run("audit", plan, to / "audit.yaml", [runs, scored], [findings, page], dry_run=dry_run):
+        return
     call(
         "amun_steps.views.audit",
         **{role: scores.builds_on[role].file(f"{role}.h5") for role in ("dataset", "forget")},

@@ -6,6 +6,7 @@ code is run for a moment with the same network, on this machine's device, or, fo
 and bytes are counted (`amun_steps.plan.gpus`).
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ def costs_of(jobs: Sequence[Job], plan: Plan, gpu: GPU | None = None) -> dict[Jo
         left = [files for files in _pieces(job) if not (job.models and job.to_do and Path(files[0]).is_file())]
         equal, work = known[job.stage, works[job]], works[job]
         if gpu and job.gpus and job.to_do and work and work.counts:
-            equal = [cost for cost in equal if gpu.device in cost.source]
+            equal = [cost for cost in equal if _is_on(gpu, cost)]
             estimate = _sum([_estimate(job, work, equal)]) if equal else _counted(work, gpu, share)
         else:
             estimate = None
@@ -72,11 +73,16 @@ def _reached(gpu: GPU, known: Mapping[tuple[str, Work | None], Sequence[Cost]]) 
     """
     least, seconds = 0.0, 0.0
     for (_, work), costs in known.items():
-        there = [cost.seconds for cost in costs if gpu.device in cost.source]
+        there = [cost.seconds for cost in costs if _is_on(gpu, cost)]
         if there and work and work.counts and all(what in COUNTED for what, _ in work.counts):
             least += len(there) * sum(n * seconds_at_most(gpu, what, work.context) for what, n in work.counts)
             seconds += sum(there)
     return least / seconds if seconds else SHARE
+
+
+def _is_on(gpu: GPU, cost: Cost) -> bool:
+    """Whether a receipt's cost is of this GPU: an A10 is no A100, an H200 no GH200."""
+    return re.search(rf"(?<![A-Za-z0-9]){re.escape(gpu.device)}(?![A-Za-z0-9])", cost.source) is not None
 
 
 def _counted(work: Work, gpu: GPU, share: float) -> Cost:

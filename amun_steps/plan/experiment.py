@@ -9,7 +9,7 @@ from typing import Any
 
 from amun_steps.plan import given
 from amun_steps.plan.config import ACCESS, can
-from amun_steps.plan.models import Models, recipe_of
+from amun_steps.plan.models import Models, recipe_of, said
 from amun_steps.plan.signatures import method_needs
 from amun_steps.plan.stage import Scored, Stage, stage
 from amun_steps.plan.tuning import grid_of, is_tuned
@@ -211,7 +211,8 @@ class Experiment(Models):
 
     def _unlearning(self, method: str, access: str) -> dict[str, Any]:
         """The `unlearning` parameter of the steps that unlearn."""
-        recipe = {k: v for k, v in self.config["unlearning"][self.wanted["unlearning"]].items() if k != "runs"}
+        recipe = said(self.config["unlearning"][self.wanted["unlearning"]])
+        del recipe["runs"]
         transferred = {"transferred": True} if self.config["methods"][method].get("transferred") else {}
         clipping = {k: v for k, v in self.originals().parameters.get("training", {}).items() if k == "clipping"}
         method_and_recipe = {"method": self._module(method), "remain": access == "with_remain", "recipe": recipe}

@@ -1,18 +1,24 @@
 """Where the views of a config lie, what people read, and which config's they are. The store is one for all configs."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from amun_steps.plan.config_file import read
 from amun_steps.plan.messages import ConfigError
-from amun_steps.store.addresses import STORE
-from amun_steps.store.step import write_whole
+from amun_steps.store.addresses import STORE, canonical
+from amun_steps.store.step import InputError, write_whole
 
 KINDS = ("runs", "tables", "figures")
 """The folders inside a folder of views."""
 
 RECORD = ".config"
 """The file in a folder of views that says which config's they are."""
+
+
+STARTED = ".started"
+"""The file in a folder of views that says how runs of its config were started: a line of JSON for each way."""
 
 
 def of_views(config: Mapping[str, Any]) -> str:
@@ -42,6 +48,36 @@ def take(folder: str, configs: Sequence[Path]) -> None:
         )
     record.parent.mkdir(parents=True, exist_ok=True)
     write_whole(record, lambda file: file.write_text(f"{mine}\n", encoding="utf-8"))
+
+
+def note(folder: str, configs: Sequence[Path], changes: Mapping[str, Any]) -> None:
+    """Write down, in the folder's hidden STARTED, that a run was started with these config files and these values of
+    --config: what it makes is named by these together, and `amun store gc` has to know it. Nothing where one file says
+    it all: the key `jobs` names nothing."""
+    changes = {key: value for key, value in changes.items() if key != "jobs"}
+    configs = [path for path in configs if {*read(path)} != {"jobs"}]
+    if len(configs) == 1 and not changes:
+        return
+    file = Path(folder) / STARTED
+    known = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    line = canonical({"configfiles": [_from_here(path) for path in configs], "config": changes})
+    if line not in known:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, lambda to: to.write_text("\n".join([*known, line, ""]), encoding="utf-8"))
+
+
+def started(store: Path) -> Iterator[tuple[list[Path], Mapping[str, Any]]]:
+    """The config files and values of --config of all runs that the folders of views beside a store know of.
+
+    Raises InputError for a record that cannot be read.
+    """
+    for file in sorted({*store.parent.glob(STARTED), *store.parent.glob(f"*/{STARTED}")}):
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+            try:
+                run = json.loads(line)
+                yield [Path(path) for path in run["configfiles"]], run["config"]
+            except (ValueError, KeyError, TypeError):
+                raise InputError(f"{file}, line {number}: found {line!r}, expected JSON; delete the line") from None
 
 
 def _from_here(path: Path) -> str:

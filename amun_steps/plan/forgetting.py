@@ -45,7 +45,8 @@ def forget(
     by a model that is retrained without these and by --references reference models, which are trained for it unless the
     store has them; --choice takes a choice from elsewhere in their place, a best.json of the store. What all that costs
     is said first, and --dry-run stops there. The weights, in the format of the model's file, certificate.html, the same
-    as certificate.json, and the config that was run, forget.yaml, are put into --to (results/forgotten/MODEL-LIST).
+    as certificate.json, and the config that was run, forget.yaml, are put into --to (results/forgotten/MODEL-LIST),
+    which must not have those of another run.
 
     Raises InputError for what is wrong with a file, the list, the config, the experiment or the choice, before anything
     runs, and when a job fails.
@@ -68,9 +69,10 @@ def forget(
     } | ({"adversarial": found.file("original0.h5")} if found else {})
     models = unlearned.file("unlearned.safetensors")
     to = to or STORE.parent / "forgotten" / f"{model.stem}-{forget.stem}"
-    if not asked.run("forget", plan, to / "forget.yaml", [*made.values(), models], dry_run=dry_run):
-        return
     weights, findings, page = to / f"unlearned{model.suffix}", to / "certificate.json", to / "certificate.html"
+    written, targets = to / "forget.yaml", [*made.values(), models]
+    if not asked.run("forget", plan, written, targets, [weights, findings, page], dry_run=dry_run):
+        return
     call("amun_steps.steps.weights", models=models, like=model, weights=weights)
     call(
         "amun_steps.views.certificate",

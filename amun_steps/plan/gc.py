@@ -2,12 +2,16 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import reduce
 from pathlib import Path
 
 from amun_steps.plan import folders
-from amun_steps.plan.views import load_file
-from amun_steps.store.addresses import STORE
+from amun_steps.plan.config_file import merged, read
+from amun_steps.plan.messages import ConfigError
+from amun_steps.plan.plan import Plan
+from amun_steps.plan.views import load, load_file
+from amun_steps.store.addresses import STORE, canonical
 from amun_steps.store.commands import check_there
 from amun_steps.store.step import InputError, is_scratch, whole_of
 
@@ -16,7 +20,8 @@ HOUR = 3600.0  # seconds
 
 def gc(*configs: Path, store: Path = STORE, delete: bool = False) -> None:
     """List what no stage of `configs`, with the code as it is now, names, and what killed jobs left in the store and
-    beside the views, with its size; with --delete, delete it.
+    beside the views, with its size; with --delete, delete it. Where a run was started with one of them and others, or
+    with --config, what these name together stays, too.
 
         amun store gc config/*.yaml
         amun store gc config/*.yaml --delete
@@ -24,8 +29,7 @@ def gc(*configs: Path, store: Path = STORE, delete: bool = False) -> None:
     if not configs:
         raise InputError("gc: name the configs whose results are to stay, such as config/quickstart.yaml")
     check_there(store)
-    plans = [load_file(path) for path in configs]
-    unwanted = list(_unwanted(store, {slug for plan in plans for slug in plan.stages}))
+    unwanted = list(_unwanted(store, {slug for plan in _plans(configs, store) for slug in plan.stages}))
     unwanted += [path for path in _abandoned(store) if not {*path.parents} & {*unwanted}]
     sizes = [sum(p.stat().st_size for p in (path, *path.rglob("*")) if p.is_file()) for path in unwanted]
     for path, size in zip(unwanted, sizes, strict=True):
@@ -37,6 +41,24 @@ def gc(*configs: Path, store: Path = STORE, delete: bool = False) -> None:
     print(
         f"{sum(sizes):>12,} B  in all{', deleted' if delete else '; nothing was deleted: that is what --delete is for'}"
     )
+
+
+def _plans(configs: Sequence[Path], store: Path) -> Iterator[Plan]:
+    """The plans of all `configs`, and of all runs here that were started with one of them among others."""
+    wanted, parts = {path.resolve() for path in configs}, set()
+    for files, changes in folders.started(store):
+        resolved = [path.resolve() for path in files]
+        if wanted.isdisjoint(resolved):
+            continue
+        parts.update(resolved[1:])
+        try:
+            yield load(reduce(merged, [*map(read, files), changes]))
+        except ConfigError as error:
+            raise ConfigError(
+                f"{', '.join(map(str, files))} with {canonical(changes)}, which a run was started with: {error}; if"
+                f" nothing of it is to stay, delete its line in {folders.STARTED} beside the views that it made"
+            ) from None
+    yield from (load_file(path) for path in configs if path.resolve() not in parts)  # some are no config by themselves
 
 
 def _unwanted(folder: Path, slugs: set[str]) -> Iterator[Path]:

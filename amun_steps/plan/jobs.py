@@ -2,6 +2,7 @@
 
 import functools
 import heapq
+import os
 import re
 import subprocess
 from collections import defaultdict
@@ -83,12 +84,16 @@ def stage_of(job: Job, plan: Plan) -> Stage | None:
 def _dry_run(config: Path, *options: str) -> list[tuple[str, dict[str, str]]]:
     """The rule of every job, and what the dry run says of it; not the target `all`, which makes nothing."""
     command = [*snakemake(), "--dry-run", "--nolock", "--configfile", str(config), *options]
-    done = subprocess.run(command, text=True, capture_output=True, check=False)
+    here = {key: value for key, value in os.environ.items() if key != "SNAKEMAKE_PROFILE"}  # which may be a quiet one
+    done = subprocess.run(command, env=here, text=True, capture_output=True, check=False)
     if done.returncode:
         raise InputError(f"{config}: Snakemake cannot plan it:\n{(done.stdout + done.stderr)[-2000:]}")
     blocks = re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", done.stdout, re.MULTILINE)
     found = [(rule, dict(re.findall(r"^ {4}(\w+): (.*)$", text, re.MULTILINE))) for rule, text in blocks]
-    return [(rule, fields) for rule, fields in found if "output" in fields]
+    jobs = [(rule, fields) for rule, fields in found if "output" in fields]
+    if "--forceall" in options and not jobs:
+        raise InputError(f"{config}: Snakemake's dry run names no job:\n{done.stdout[-2000:]}")
+    return jobs
 
 
 def dearest_paths(jobs: Sequence[Job], seconds: Callable[[Job], float]) -> dict[Job, list[Job]]:

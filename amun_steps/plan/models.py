@@ -13,6 +13,9 @@ from amun_steps.plan.stage import Stage, stage
 from amun_steps.store.content import known_sha256
 from amun_steps.store.step import InputError
 
+UNSAID = {"precision": "float32", "compile": False}
+"""What a recipe means that does not say it: the defaults of `amun_steps.training.recipe.Recipe`."""
+
 
 class Models:
     """The stages of an experiment that its methods share, each described by the method that is named like it; they are
@@ -184,9 +187,14 @@ class Models:
         return {"network": self.wanted["network"], **recipe_of(recipe), "seed": self.seed}
 
 
+def said(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe without what it means anyway."""
+    return {key: value for key, value in recipe.items() if value != UNSAID.get(key)}
+
+
 def recipe_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe of the config as its parts: `recipe`, `schedule` and, for robust models, `trades` or `clipping`."""
-    recipe = dict(recipe)
+    recipe = said(recipe)
     schedule = {key: recipe.pop(key) for key in ("learning_rate", "step", "factor")}
     robust = {key: recipe.pop(key) for key in ("trades", "clipping") if key in recipe}
     return {"recipe": recipe, "schedule": schedule, **robust}

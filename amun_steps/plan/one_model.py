@@ -100,18 +100,20 @@ class Asked:
             raise ConfigError(f"{self.config}, with the model and the list: {error}") from None
         return plan
 
-    def run(self, command: str, plan: Plan, written: Path, targets: Sequence[str], *, dry_run: bool) -> bool:
+    def run(
+        self, command: str, plan: Plan, written: Path, targets: Sequence[str], results: Sequence[Path], *, dry_run: bool
+    ) -> bool:
         """Have the workflow make `targets`, files of the store, and say before what that costs; whether they are there.
 
-        written: where the config is kept, which says how to run it without this command. Raises InputError where a job
-        fails.
+        written: where the config is kept, which says how to run it without this command; results: what the command
+        will write beside it. Raises InputError where results of another run are there, and where a job fails.
         """
         from amun_steps.plan.cost import costs_of, report  # and torch with it, which takes seconds
 
         head = f"# What `amun {command}` ran, derived from {self.config}. Snakemake alone, perhaps on a cluster, makes"
         head += f" it by\n#   snakemake --cores all --configfile {written} -- {' '.join(targets)}\n"
-        written.parent.mkdir(parents=True, exist_ok=True)
         text = head + yaml.safe_dump(dict(plan.config), sort_keys=False, width=120)
+        _check_free(written, text, results)
         write_whole(written, lambda file: file.write_text(text, encoding="utf-8"))
         jobs = read_jobs(written, list(targets))
         if any(job.to_do for job in jobs):
@@ -123,6 +125,22 @@ class Asked:
         if not make([written], targets):
             raise InputError(f"{written}: a job failed, see above; what was made before it is whole: start this again")
         return True
+
+
+def _check_free(written: Path, text: str, results: Sequence[Path]) -> None:
+    """Raise InputError for a folder that cannot be one, or that has results of another model, list, config or code
+    than the config `text` says, and the addresses in it."""
+    folder = written.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--to: {folder} cannot be made a folder ({error.strerror}); give another") from None
+    there = [path.name for path in results if path.exists()]
+    if there and not (written.is_file() and written.read_text(encoding="utf-8") == text):
+        raise InputError(
+            f"{folder}: has the {', '.join(there)} of another run (of another model, list, config or version of the"
+            " code), which would be overwritten; give a folder by --to, or delete this one"
+        )
 
 
 def call(module: str, **options: Any) -> None:

@@ -128,7 +128,7 @@ def work_of(job: Job, stage: Stage, sizes: Sizes) -> Work:
             counts = {"train": runs * longest(sizes.train), "predict": runs * samples}
             return work(runs * model_and_outputs, runs, wanted["unlearning"], **counts)
         case "shadows":  # half of the data, and of what is forgotten
-            count = on["inclusion"].parameters["references"]
+            count = on["inclusion"].parameters["references"] // (2 if wanted.get("judges") == "half" else 1)
             counts = {"train": count * longest(samples) // 2, "predict": count * samples}
             if "attack" in wanted:
                 counts |= _attacked(wanted["attack"], count * forget // 2)

@@ -15,13 +15,14 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from amun_steps.store.errors import InputError
 from amun_steps.store.plugins import PLUGINS
 
 PACKAGE = Path(__file__).parent.parent
 STORE = Path("results/store")
 # These decide where results lie, how they are recorded and what is said meanwhile, never what they are, so no address
 # covers them.
-_KEEPING = ("addresses", "commands", "content", "options", "plugins", "progress", "receipts", "step")
+_KEEPING = ("addresses", "commands", "content", "errors", "options", "plugins", "progress", "receipts", "step")
 NOT_IN_ADDRESSES = frozenset(f"amun_steps.store.{name}" for name in _KEEPING)
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -48,11 +49,20 @@ def address(kind: str, parameters: Mapping[str, Any], code: Iterable[str], build
     """
     what = {
         "kind": kind,
-        "parameters": parameters,
+        "parameters": _same(json.loads(canonical(parameters))),
         "code": fingerprint(code),
         "builds_on": sorted(builds_on),
     }
     return hashlib.sha256(canonical(what).encode()).hexdigest()[:12]
+
+
+def _same(value: Any) -> Any:
+    """JSON's `value` with whole numbers as such: 2.0 and 2 are the same in a config."""
+    if isinstance(value, dict):
+        return {key: _same(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_same(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
 def fingerprint(modules: Iterable[str]) -> str:
@@ -86,6 +96,18 @@ def module_file(name: str) -> Path | None:
     return ours or PLUGINS.file(name)
 
 
+class _Plain(ast.NodeTransformer):
+    """Puts a tuple of its parts in the place of an f-string, as versions of Python differ in how they write one."""
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
+        parts = [part for part in node.values if not (isinstance(part, ast.Constant) and not part.value)]
+        return ast.Tuple([ast.Constant("f-string"), *map(self.visit, parts)], ast.Load())
+
+    def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.expr:
+        form = self.visit(node.format_spec) if node.format_spec else ast.Constant(None)
+        return ast.Tuple([self.visit(node.value), ast.Constant(node.conversion), form], ast.Load())
+
+
 def _syntax_of(name: str) -> tuple[str, tuple[str, ...]]:
     return _syntax(name, PACKAGE, PLUGINS.folder)
 
@@ -97,7 +119,10 @@ def _syntax(name: str, package: Path, plugins: Path | None) -> tuple[str, tuple[
     path = module_file(name)
     if path is None:
         raise ModuleNotFoundError(f"no module {name} in {plugins or package}", name=name)
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    except SyntaxError as error:
+        raise InputError(f"{path}, line {error.lineno}: {error.msg}") from None
     imports: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -112,7 +137,7 @@ def _syntax(name: str, package: Path, plugins: Path | None) -> tuple[str, tuple[
         elif isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
     # unparse, not dump: its text does not change with the Python version's syntax classes
-    digest = hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
+    digest = hashlib.sha256(ast.unparse(_Plain().visit(tree)).encode()).hexdigest()
     return digest, tuple(sorted(m for m in imports if module_file(m) is not None))
 
 

@@ -105,15 +105,24 @@ def verify(store: Path = STORE) -> None:
     amun store verify --store /archive/results/store
     """
     found, bad, other, digest = artifacts(store), {}, Counter(), functools.cache(sha256)
+
+    @functools.cache
+    def receipt_at(path: Path) -> dict[str, Any] | None:
+        try:
+            return read_receipt(path)
+        except InputError as error:
+            bad[path] = f"{error}"
+            return None
+
     for path in found:
-        receipt = read_receipt(path)
+        receipt = receipt_at(path)
         if receipt is None:
-            bad[path] = f"{path}: has no receipt"
+            bad.setdefault(path, f"{path}: has no receipt")
         elif digest(path) != receipt["sha256"]:
             bad[path] = f"{path}: its bytes are not those that its step wrote; delete it, and it is made again"
         for source in receipt["inputs"] if receipt else ():
             place = _place(source["path"], store)
-            now = place.is_file() and read_receipt(place)
+            now = place.is_file() and receipt_at(place)
             other[place] += bool(now) and source["sha256"] not in (None, now["sha256"])
     for path in found:
         if path.suffix == LISTING and path not in bad:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from amun_steps.store.addresses import address_in, plain
+from amun_steps.store.errors import InputError
 
 RECEIPT = ".json"
 
-RECORDED = ("torch", "torchvision", "numpy", "h5py", "matplotlib", "pandas", "pillow", "scikit-learn", "scipy")
+RECORDED = ("torch", "torchvision", "timm", "numpy", "h5py", "matplotlib", "pandas", "pillow", "scikit-learn", "scipy")
 """The packages whose versions a receipt has: those that numbers and figures depend on."""
 
 
@@ -56,9 +57,19 @@ def receipt_of(
 
 
 def read_receipt(path: Path) -> dict[str, Any] | None:
-    """The receipt of the artifact at `path`, None where there is none."""
-    receipt = path.with_name(path.name + RECEIPT)
-    return json.loads(receipt.read_text(encoding="utf-8")) if receipt.is_file() else None
+    """The receipt of the artifact at `path`, None where there is none. Raises InputError for a file that is none."""
+    file = path.with_name(path.name + RECEIPT)
+    if not file.is_file():
+        return None
+    try:
+        receipt = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(receipt, dict) or "sha256" not in receipt:
+            raise ValueError("it lacks what made the file")
+    except ValueError as error:
+        raise InputError(
+            f"{file}: is no receipt ({error}), or not a whole one; delete it and {path.name}, which is made again"
+        ) from None
+    return receipt
 
 
 def recorded_sha256(path: Path) -> str | None:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, get_type_hints
 import cyclopts
 
 from amun_steps.store.addresses import address_in, canonical, fingerprint, module_file
+from amun_steps.store.errors import InputError
 from amun_steps.store.options import with_json
 from amun_steps.store.plugins import PLUGINS
 from amun_steps.store.progress import LOG, duration, to_stderr
@@ -35,10 +36,6 @@ os.umask(UMASK)  # it can only be read by setting it
 
 _planned_code: str | None = None
 """The fingerprint of `--planned-code`: of all code of the job's stage, also of modules that are chosen by name."""
-
-
-class InputError(ValueError):
-    """Something that a person gave is wrong. The message says what and what to do; a command line prints it alone."""
 
 
 def step(function: Callable) -> Callable:

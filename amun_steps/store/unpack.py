@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import TypeAdapter, ValidationError
 
 from amun_steps.store.addresses import STORE, address
-from amun_steps.store.packs import ARTIFACT, MANIFEST, Hashing, Manifest, PackedFile, PackedStage, check_room, told
+from amun_steps.store.packs import ARTIFACT, MANIFEST, Hashing, Manifest, PackedFile, check_room, told
 from amun_steps.store.receipts import RECEIPT, sha256
 from amun_steps.store.step import InputError, write_whole
 
@@ -148,12 +148,24 @@ def _recorded(receipt: bytes) -> str | None:
 def _use(manifest: Manifest) -> str:
     """Whether the code here gives what was unpacked the same addresses, and what follows from that."""
     moved: set[str] = set()
+    unknown: set[str] = set()
     for slug, stage in manifest.stages.items():
-        if not moved.isdisjoint(stage.builds_on) or _address_here(stage) != _address_in(slug):
+        try:
+            same = address(stage.kind, stage.parameters, stage.code, map(_address_in, stage.builds_on))
+        except ModuleNotFoundError as error:
+            unknown.add(str(error.name))
+            continue
+        if not moved.isdisjoint(stage.builds_on) or same != _address_in(slug):
             moved.add(slug)
     packed = {file.stage for file in manifest.files.values()}
     if not packed & moved:
         config = f"{manifest.config_file!r} as it was packed for"
+        if unknown:
+            return (
+                "Whether the code here gives it the same addresses cannot be told: it needs"
+                f" {', '.join(sorted(unknown))}, such as the `plugins` of a config have. With these and {config},"
+                " `amun plan` says what is left to do."
+            )
         return f"The code here gives it the same addresses: with {config}, nothing of it runs again."
     kinds = ", ".join(sorted({manifest.stages[slug].kind for slug in packed & moved}))
     return (
@@ -161,14 +173,6 @@ def _use(manifest: Manifest) -> str:
         f" nothing here will use those: take the version of the code that packed them (commit"
         f" {manifest.commit or 'unknown'!r}), or see what `amun store adopt` can take over."
     )
-
-
-def _address_here(stage: PackedStage) -> str | None:
-    """The address that the code here gives to a stage; None where it lacks a module, such as a plug-in."""
-    try:
-        return address(stage.kind, stage.parameters, stage.code, map(_address_in, stage.builds_on))
-    except ModuleNotFoundError:
-        return None
 
 
 def _address_in(slug: str) -> str:

@@ -217,6 +217,8 @@ def reserve(dag):
     files = {file for job in dag.needrun_jobs() for file in job.output}
     artifacts = {file for file in files if file.startswith(f"{STORE}/")}
     running.reserve(artifacts)
+    if files:
+        folders.note(RESULTS, workflow.configfiles, dict(workflow.config_settings.config))
     if files - artifacts:
         folders.take(RESULTS, workflow.configfiles)
 

@@ -252,9 +252,7 @@ rule report:
     params:
         captions=shlex.join(views.captions(PLAN)),
         judges=f"--judges {RESULTS}/judges.md" if JUDGES else "",
-        trained=shlex.join(
-            json.dumps({"title": t, "panels": p.panels, "inputs": list(p.files)}) for t, p in TRAINING
-        ),
+        trained=shlex.join(json.dumps({"title": t, "panels": p.panels, "inputs": list(p.files)}) for t, p in TRAINING),
         store=lambda wildcards: STORE,
         # as it is after all --configfile and --config; a function, since Snakemake would fill in the {set} of a pattern
         config=lambda wildcards: shlex.quote(json.dumps(config)),
