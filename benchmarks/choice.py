@@ -39,6 +39,7 @@ def main(path: Path, name: str, sets: int = 3, originals: int = 3) -> None:
     }
     empty = {key: {} for key in ("requests", "tables", "figures")}
     config = {**config, **empty, "methods": {"amun": config["methods"]["amun"]}}
+    config.pop("judges", None)  # of experiments that have other names here
     config["forget"] = {family: {"fraction": share, "sets": 3} for family, share in SHARES.items()}
     config["experiments"] = {key: {**one, "forget": list(SHARES)} for key, one in experiments.items()}
     written = Path("results/choice.yaml")

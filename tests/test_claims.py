@@ -99,7 +99,7 @@ def test_variants_are_worse_than_amun_and_better_than_prior_methods_without_acce
     gaps = {"amun": (1.0, 1.1), "amun_ffgsm": (2.0, 2.1), "ga": (3.0, 3.1)}
     rows = [row for method, values in gaps.items() for row in sets(method, *values, access="without_remain")]
     assert held(of_runs(pd.DataFrame(rows)))["AMUN is better than amun_ffgsm"] == "held"
-    assert held(of_runs(pd.DataFrame(rows)))["amun_ffgsm still beats all prior methods"] == "held"
+    assert held(of_runs(pd.DataFrame(rows)))["amun_ffgsm still beats the best prior method"] == "held"
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def of_runs(runs: pd.DataFrame) -> Iterator[dict]:
                 continue
             best = prior.idxmin()
             yield _less(
-                rows, gap, named, "amun", best, source, "AMUN has a lower Avg. Gap than all prior methods", where
+                rows, gap, named, "amun", best, source, "AMUN has a lower Avg. Gap than the best prior method", where
             )
             told = [("D", "AMUN+SalUn is better than SalUn", "amun_salun", "salun")]
             if access == "without_remain":
@@ -81,7 +81,7 @@ def of_runs(runs: pd.DataFrame) -> Iterator[dict]:
                 for variant, section in (("amun_transferred", "F.4"), ("amun_ffgsm", "F.5")):
                     told.append((section, f"AMUN is better than {variant}", "amun", variant))
                     if access == "without_remain":
-                        told.append((section, f"{variant} still beats all prior methods", variant, best))
+                        told.append((section, f"{variant} still beats the best prior method", variant, best))
             for section, text, name, other in told:
                 if {name, other} <= set(rows.method):
                     yield _less(rows, gap, named, name, other, section, text, where)
