@@ -51,8 +51,8 @@ def test_the_interval_decides_the_verdict(interval, kind):
 
 
 def test_a_verdict_that_says_nothing_says_how_many_samples_would():
-    assert verdict(28, (2, 71), 5, 1000, 80.0).short == "5 samples: FT AUC 28.0 [2.0, 71.0]: says nothing"
-    assert "about 147 samples" in " ".join(verdict(28, (2, 71), 5, 1000, 80.0).words)
+    assert verdict(28, (2, 71), 5, 1000, 5.0).short == "5 samples: FT AUC 28.0 [2.0, 71.0]: says nothing"
+    assert "about 147 samples" in " ".join(verdict(28, (2, 71), 5, 1000, 5.0).words)
     assert "the 100 test samples are too few" in " ".join(verdict(28, (2, 71), 5, 100, 5.0).words)
     assert "long enough" in " ".join(verdict(54, (49, 59), 200, 1000, 5.0).words)
     assert "samples" not in verdict(90, (40, 100), 1, 100, 5.0).short
@@ -63,9 +63,10 @@ def test_an_attack_that_tells_no_samples_apart_does_not_clear_a_model():
     interval = auc_interval(np.zeros(300), np.zeros(599))
     told = verdict(50.0, interval, 300, 599, 100.0)
     assert told.kind == "says nothing"
-    assert "one score to 100% of all samples" in " ".join(told.words)
+    assert "one score to 100% of these samples" in " ".join(told.words)
     assert "has to have" not in " ".join(told.words), "a longer list would not help"
     assert verdict(50.0, interval, 300, 599, 40.0).kind == "no sign"
+    assert "one score" in " ".join(verdict(28, (2, 71), 5, 1000, 80.0).words)
     assert verdict(60.0, (55, 65), 300, 599, 90.0).kind == "remembered", "chance explains that as little"
 
 

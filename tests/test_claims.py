@@ -187,6 +187,10 @@ def test_a_method_that_diverged_after_some_request_has_not_been_better_after_eac
     rows.loc[(rows.method == "amun") & (rows.request == 2), "value"] = math.nan
     (found,) = (row for row in of_requests(rows, "fig2") if row["source"] == "6.3")
     assert (found["held"], math.isnan(found["measured"])) == ("", True)
+    rows = sequences({"amun": (10, 8), "ft": (2, math.nan)}, {"amun": 6.0, "ft": 5.9})
+    assert next(row["held"] for row in of_requests(rows, "fig2") if row["source"] == "6.3") == "", (
+        "nothing is left of it"
+    )
     rows = sequences({"amun": (10, 8), "ft": (2, math.nan), "rl": (4, 1)}, {"amun": 6.0, "ft": 5.9, "rl": 5.9})
     assert next(row["measured"] for row in of_requests(rows, "fig2") if row["source"] == "6.3") == pytest.approx(6)
 

@@ -1,12 +1,15 @@
 """Which stage is given what: a config in which no two recipes and no two numbers are the same."""
 
 from copy import deepcopy
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
 import yaml
 
 from amun_steps.plan import views
+from amun_steps.plan.models import UNSAID
+from amun_steps.training.recipe import Recipe
 
 TINY = yaml.safe_load((Path(__file__).parent / "tiny.yaml").read_text())
 
@@ -173,3 +176,21 @@ def test_what_half_of_the_references_chose_is_judged_by_the_other_half():
         tuned = digits.tuned("ft", "with_remain", family)
         scores = [s.scores for s in digits.scored() if s.forget == family]
         assert {stage.parameters.get("judges") for stage in (tuned, *scores)} == {judges}
+
+
+def test_a_recipe_that_says_what_it_means_anyway_is_the_same_and_one_without_a_schedule_is_another():
+    def originals(**changes):
+        config = deepcopy(TINY)
+        config["training"]["scratch"] |= changes
+        return views.load(config).experiments["digits"].originals()
+
+    assert originals(precision="float32", compile=False).slug == originals().slug
+    assert originals(precision="bfloat16").slug != originals().slug
+    constant = originals(step=None)
+    assert constant.slug != originals().slug
+    assert constant.parameters["training"]["schedule"]["step"] is None
+
+
+def test_what_a_recipe_means_that_does_not_say_it_is_what_a_step_takes():
+    of_step = {field.name: field.default for field in fields(Recipe) if field.default is not MISSING}
+    assert of_step == UNSAID

@@ -217,7 +217,13 @@ def certify(folder: Path, how=HOW, adversarial=True) -> tuple[dict, str]:
 
 def write_receipts(folder: Path) -> None:
     for name in ("adversarial", "after"):
-        receipt = {"sha256": sha256(folder / f"{name}.h5"), "step": f"a.{name}", "seconds": 1.5, "began": "2026"}
+        receipt = {
+            "sha256": sha256(folder / f"{name}.h5"),
+            "inputs": [],
+            "step": f"a.{name}",
+            "seconds": 1.5,
+            "began": "2026",
+        }
         (folder / f"{name}.h5.json").write_text(json.dumps(receipt | {"device": "cpu", "versions": {"torch": "2"}}))
 
 

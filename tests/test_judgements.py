@@ -23,7 +23,9 @@ ASKED = GOOD | {"judges": {"experiments": ["digits"]}}
 
 
 def receipt(path: Path, seconds: float, device: str = "cpu x86_64") -> str:
-    path.with_name(f"{path.name}.json").write_text(json.dumps({"seconds": seconds, "device": device}))
+    path.with_name(f"{path.name}.json").write_text(
+        json.dumps({"seconds": seconds, "device": device, "sha256": "", "inputs": []})
+    )
     return path.as_posix()
 
 

@@ -25,7 +25,9 @@ def cells(values: dict[str, object], experiment="toy", forget="random10", access
         for (s, o), value in np.ndenumerate(np.asarray(of, dtype=float)):
             numbers = {name: value if judge in (None, name) else 1.0 for name in NAMES}
             keys = {"experiment": experiment, "forget": forget, "access": access, "method": method}
-            rows.append(keys | {"replicate": 0, "set": s, "original": o} | numbers)
+            rows.append(
+                keys | {"replicate": 0, "set": s, "original": o, "diverged": float(math.isnan(value))} | numbers
+            )
     return pd.DataFrame(rows).set_index([*SETTING, "method", *CLUSTERS])
 
 
@@ -80,8 +82,8 @@ def test_each_access_and_experiment_has_a_board_and_all_have_one_of_their_common
 
 def test_methods_that_are_told_apart_are_not_joined():
     rng = np.random.default_rng(0)
-    base = rng.random((6, 6))
-    values = {"a": base, "b": base + 0.01 * rng.normal(size=(6, 6)), "c": base + 5, "d": base + 9}
+    base = rng.random((3, 3))
+    values = {"a": base, "b": base + 0.01 * rng.normal(size=(3, 3)), "c": base + 5, "d": base + 9}
     (board,) = boards(cells(values))
     assert list(board.methods)[2:] == ["c", "d"]
     assert board.groups == [(0, 1)]
@@ -187,6 +189,20 @@ def test_a_judge_that_is_not_asked_of_a_method_ranks_the_others_and_not_it():
     compared = {line.split("|")[1].strip(): line for line in comparison_markdown(found).splitlines() if "|" in line}
     assert "diverged" not in compared["theirs"]
     assert compared["RL"].count("diverged") == len(NAMES)
+
+
+def test_a_method_that_diverged_is_last_by_a_judge_that_then_says_nothing_of_it():
+    """One of the models of each set has diverged, and of so many there is no epsilon."""
+    found = cells({"ft": np.full((3, 2), 2.0), "rl": np.ones((3, 2))})
+    some = found.index.get_level_values("method") == "rl"
+    found.loc[some, "epsilon"] = math.nan
+    (board,) = boards(found)
+    assert math.isnan(board.by_judge().loc["rl", "epsilon"]), "not asked, as far as anyone can see"
+    found.loc[some, "diverged"] = 0.01
+    (board,) = boards(found)
+    assert board.by_judge().loc["rl", "epsilon"] == 2
+    row = next(line for line in comparison_markdown(found).splitlines() if line.startswith("| RL"))
+    assert row.count("diverged") == 1
 
 
 def test_a_judge_that_is_not_asked_in_an_experiment_ranks_nobody_there():

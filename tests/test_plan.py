@@ -71,7 +71,14 @@ def finish(jobs, seconds, size: int = 10, device: str = "a GPU") -> list[Job]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("made by hand")
             parameters = {"members": [*range(len(job.models))]} if path.as_posix() in job.models else {}
-            receipt = {"seconds": seconds(job), "bytes": size, "device": device, "parameters": parameters, "sha256": ""}
+            receipt = {
+                "seconds": seconds(job),
+                "bytes": size,
+                "device": device,
+                "parameters": parameters,
+                "sha256": "",
+                "inputs": [],
+            }
             path.with_name(path.name + RECEIPT).write_text(json.dumps(receipt))
     return [replace(job, to_do=False) for job in jobs]
 

@@ -89,14 +89,6 @@ def test_the_fingerprint_is_the_same_in_all_versions_of_python(package):
         assert addresses.fingerprint(["amun_steps.helper"]) != before, new
 
 
-def test_an_address_is_of_what_parameters_mean(package):
-    same = [{"gamma": 2, "rates": [1, 0.5]}, {"gamma": 2.0, "rates": [1.0, 0.5]}]
-    assert len({addresses.address("tune", parameters, ["amun_steps.other"], []) for parameters in same}) == 1
-    other = [{"gamma": 2.5, "rates": [1, 0.5]}, {"gamma": 2, "rates": [1, 0]}, {"gamma": "2", "rates": [1, 0.5]}]
-    found = {addresses.address("tune", parameters, ["amun_steps.other"], []) for parameters in [same[0], *other]}
-    assert len(found) == 4
-
-
 def test_a_module_with_a_mistake_in_its_syntax_is_named(package):
     (package / "helper.py").write_text("def g(x:\n    return x\n")
     addresses._syntax.cache_clear()
@@ -363,6 +355,17 @@ def test_gc_keeps_what_runs_were_started_with(copy_of_finished, monkeypatch):
         folders.note("results", files, config)
         assert len(command(Path(), "gc", "tests/tiny.yaml")[1].splitlines()) == 1
     assert len(command(Path(), "gc", "tests/tiny.yaml", "seeded.yaml")[1].splitlines()) == 1
+    (Path("else") / "where").mkdir(parents=True)
+    monkeypatch.chdir("else/where")  # the records say where from results/ on
+    there = ["gc", "../../tests/tiny.yaml", "--store", "../../results/store"]
+    assert len(command(Path(), *there)[1].splitlines()) == 1
+    monkeypatch.chdir("../..")
+    Path("whole.yaml").write_text(tiny.read_text().replace("seed: 0\nexperiments", "seed: 9\nexperiments"))
+    folders.note("results", [tiny, Path("whole.yaml")], {})
+    whole = views.load_file(Path("whole.yaml")).experiments["digits"].originals()
+    whole.folder.mkdir(parents=True)
+    for configs in (["whole.yaml"], ["tests/tiny.yaml", "whole.yaml"]):
+        assert whole.slug not in command(Path(), "gc", *configs)[1], "what is a config by itself counts as one, too"
     folders.note("results", [tiny], {"replicates": 0})
     code, output = command(Path(), "gc", "tests/tiny.yaml")
     assert code == 1

@@ -99,6 +99,14 @@ def test_from_another_folder_results_lie_there_and_steps_are_those_of_the_checko
     assert (here / TABLE).read_bytes() == (finished / TABLE).read_bytes()
     assert not (source / "results").exists()
     assert (here / "results" / ".config").read_text() == f"{source / CONFIG}\n"
+    for path in (here / "results" / ".config", here / TABLE):
+        path.unlink()
+    (here / "config").mkdir()
+    shutil.copy(source / CONFIG, here / "config" / "config.yaml")
+    command = [word for word in command if word not in ("--configfile", source / CONFIG)]
+    done = subprocess.run(command, cwd=here, env=without, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, "a workflow has a config file of its own where none is given\n" + done.stderr
+    assert (here / "results" / ".config").read_text() == "config/config.yaml\n"
 
 
 def test_a_file_is_reserved_until_its_workflow_has_ended(tmp_path):

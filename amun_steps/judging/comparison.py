@@ -37,7 +37,7 @@ class Difference:
     over: tuple[str, ...]
 
 
-def difference(cells: pd.Series, *, ranks: bool = False) -> Difference:
+def difference(cells: pd.Series) -> Difference:
     """The mean of a difference, or of anything else, that was measured once in each cell, with its 95% interval.
 
     cells: a number for each cell, by levels of the index among CLUSTERS; NaN where there is
@@ -50,9 +50,6 @@ def difference(cells: pd.Series, *, ranks: bool = False) -> Difference:
     sets and three originals, in at least 92% for 3 to 10 of each, and in at least 88% where there are only two of one
     kind (`tests/test_comparison.py`). Replicates are the outermost clusters: where there are several, all else lies
     inside them and adds nothing. Numbers that are all the same have an interval of no width and a p of 0.
-
-    ranks: they are of ranks, which are often all the same by chance: p is then that of a sign test, of one sample more
-    than the clusters have degrees of freedom.
     """
     cells = cells.dropna()
     index = cells.index
@@ -70,9 +67,7 @@ def difference(cells: pd.Series, *, ranks: bool = False) -> Difference:
     if not over:
         return Difference(mean, *(math.nan,) * 4, len(cells), over)
     if variance <= (1e-12 * abs(mean)) ** 2:  # all the same, but for rounding
-        p = 0.5 ** sum(len(clusters[name][1]) - 1 for name in over) if ranks else 0.0
-        p = p if mean else 1.0
-        return Difference(mean, mean, mean, p, math.nan, len(cells), over)
+        return Difference(mean, mean, mean, float(mean == 0), math.nan, len(cells), over)
     freedom, error = variance**2 / sum(weights), math.sqrt(variance)
     half = float(stdtrit(freedom, (1 + LEVEL) / 2)) * error
     return Difference(
@@ -94,11 +89,11 @@ def holm(p: Sequence[float]) -> list[float]:
     return found.tolist()
 
 
-def like_the_lowest(cells: Mapping[str, pd.Series], *, ranks: bool = False) -> dict[str, bool]:
+def like_the_lowest(cells: Mapping[str, pd.Series]) -> dict[str, bool]:
     """For each method that was measured, whether its mean is the lowest or not distinguishable from it.
 
-    cells, ranks: what `difference` takes, of each method; the lower, the better. A method is told from the lowest where
-    a one-sided test, at 5% over their number, finds it higher. By that the method whose true mean is lowest is among
+    cells: what `difference` takes, of each method; the lower, the better. A method is told from the lowest where a
+    one-sided test, at 5% over their number, finds it higher. By that the method whose true mean is lowest is among
     those that are True in at least 95% of cases, however many methods there are and whichever was found lowest: the
     comparison with the best of Hsu (1984), by Bonferroni's bound. Where nothing is known of the uncertainty, as there
     is one set and one original, no method can be told from another.
@@ -108,5 +103,5 @@ def like_the_lowest(cells: Mapping[str, pd.Series], *, ranks: bool = False) -> d
         return {}
     lowest = min(means, key=means.__getitem__)
     least = 2 * (1 - LEVEL) / max(1, len(means) - 1)
-    above = {name: difference(cells[name] - cells[lowest], ranks=ranks) for name in means}
+    above = {name: difference(cells[name] - cells[lowest]) for name in means}
     return {name: name == lowest or not (of.p <= least and of.mean > 0) for name, of in above.items()}

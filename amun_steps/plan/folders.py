@@ -67,7 +67,8 @@ def note(folder: str, configs: Sequence[Path], changes: Mapping[str, Any]) -> No
 
 
 def started(store: Path) -> Iterator[tuple[list[Path], Mapping[str, Any]]]:
-    """The config files and values of --config of all runs that the folders of views beside a store know of.
+    """The config files and values of --config of all runs that the folders of views beside a store know of; paths are
+    from where `results` lies.
 
     Raises InputError for a record that cannot be read.
     """
@@ -75,7 +76,7 @@ def started(store: Path) -> Iterator[tuple[list[Path], Mapping[str, Any]]]:
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
             try:
                 run = json.loads(line)
-                yield [Path(path) for path in run["configfiles"]], run["config"]
+                yield [Path(store.parent.parent, path) for path in run["configfiles"]], dict(run["config"])
             except (ValueError, KeyError, TypeError):
                 raise InputError(f"{file}, line {number}: found {line!r}, expected JSON; delete the line") from None
 

@@ -47,10 +47,10 @@ def _plans(configs: Sequence[Path], store: Path) -> Iterator[Plan]:
     """The plans of all `configs`, and of all runs here that were started with one of them among others."""
     wanted, parts = {path.resolve() for path in configs}, set()
     for files, changes in folders.started(store):
-        resolved = [path.resolve() for path in files]
-        if wanted.isdisjoint(resolved):
+        together = {path.resolve() for path in files}
+        if wanted.isdisjoint(together):
             continue
-        parts.update(resolved[1:])
+        parts |= together if len(files) > 1 else set()
         try:
             yield load(reduce(merged, [*map(read, files), changes]))
         except ConfigError as error:
@@ -58,7 +58,12 @@ def _plans(configs: Sequence[Path], store: Path) -> Iterator[Plan]:
                 f"{', '.join(map(str, files))} with {canonical(changes)}, which a run was started with: {error}; if"
                 f" nothing of it is to stay, delete its line in {folders.STARTED} beside the views that it made"
             ) from None
-    yield from (load_file(path) for path in configs if path.resolve() not in parts)  # some are no config by themselves
+    for path in configs:
+        try:
+            yield load_file(path)
+        except ConfigError:
+            if path.resolve() not in parts:  # otherwise it may be no config by itself
+                raise
 
 
 def _unwanted(folder: Path, slugs: set[str]) -> Iterator[Path]:

@@ -189,7 +189,7 @@ class Models:
 
 def said(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe without what it means anyway."""
-    return {key: value for key, value in recipe.items() if value != UNSAID.get(key)}
+    return {key: value for key, value in recipe.items() if key not in UNSAID or value != UNSAID[key]}
 
 
 def recipe_of(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,9 @@ from amun_steps.store.plugins import PLUGINS
 from amun_steps.store.progress import LOG
 from amun_steps.store.step import InputError, write_whole
 
+HEAD = "# What `amun "
+"""How the configs that these commands write begin."""
+
 FAMILY = "listed"
 """The family of forget sets whose only set is the list."""
 
@@ -110,7 +113,7 @@ class Asked:
         """
         from amun_steps.plan.cost import costs_of, report  # and torch with it, which takes seconds
 
-        head = f"# What `amun {command}` ran, derived from {self.config}. Snakemake alone, perhaps on a cluster, makes"
+        head = f"{HEAD}{command}` ran, derived from {self.config}. Snakemake alone, perhaps on a cluster, makes"
         head += f" it by\n#   snakemake --cores all --configfile {written} -- {' '.join(targets)}\n"
         text = head + yaml.safe_dump(dict(plan.config), sort_keys=False, width=120)
         _check_free(written, text, results)
@@ -135,12 +138,21 @@ def _check_free(written: Path, text: str, results: Sequence[Path]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--to: {folder} cannot be made a folder ({error.strerror}); give another") from None
+    before = written.read_text(encoding="utf-8") if written.is_file() else ""
+    if before and not before.startswith(HEAD):
+        raise InputError(f"{written}: found a file that is not amun's, which would be overwritten; give another --to")
     there = [path.name for path in results if path.exists()]
-    if there and not (written.is_file() and written.read_text(encoding="utf-8") == text):
+    if there and _targets(before) != _targets(text):
         raise InputError(
             f"{folder}: has the {', '.join(there)} of another run (of another model, list, config or version of the"
             " code), which would be overwritten; give a folder by --to, or delete this one"
         )
+
+
+def _targets(text: str) -> str:
+    """The files of the store that a config of ours is for: their addresses know the model's bytes, the list's, the
+    config's and the code's, wherever these lie."""
+    return text.partition(" -- ")[2].partition("\n")[0]
 
 
 def call(module: str, **options: Any) -> None:

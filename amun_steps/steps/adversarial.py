@@ -135,13 +135,15 @@ def adversarial(
     forget: list[Path] = [],  # noqa: B006 - never changed; None would need a second type
     attack: Attack,
     seed: int,
+    batch: int = 0,
     output: Output,
 ) -> None:
     """Run Algorithm 1 for every training sample of model `original` and write its arrays (see `AdversarialSet`).
 
     Rows are the training samples in the dataset's order; `epsilon_init` is an attribute of the file. Where there are
     files `forget`, they are those of their sets alone, and `sample` has their numbers. A sample without an adversarial
-    example, whose distance is NaN, is left out of every D_A, and the log names it.
+    example, whose distance is NaN, is left out of every D_A, and the log names it. batch: how many are attacked at a
+    time; 0 for as many as `at_once` says.
     """
     where = device()
     data = load(dataset)
@@ -158,7 +160,7 @@ def adversarial(
     epsilon_init = choose_epsilon_init(forward, images[few], labels[few], attack, seeds[few].tolist())
     LOG.info("epsilon_init is %.4g", epsilon_init)
     progress = Progress(f"{attack.algorithm}, original {original}", "sample", len(members))
-    parts, batch = [], at_once(images)
+    parts, batch = [], batch or at_once(images)
     for start in range(0, len(members), batch):
         rows = members[start : start + batch]
         part = build_adversarial_set(forward, images[rows], labels[rows], epsilon_init, attack, seeds[rows].tolist())

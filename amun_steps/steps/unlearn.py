@@ -104,13 +104,15 @@ class Unlearner:
     ) -> Iterator[tuple[stacks.Stack, np.ndarray]]:
         """For each part of `size` runs: the unlearned models and their (models, epochs) training loss."""
         pool, adversarial = self._pool({(self.source_of(r), r.set) for r in runs})
-        updates: dict[str, Update] = {}
+        given, updates = pool, {}
+        keys = [canonical([r.original, r.set, r.run, r.choice.hyperparameters]) for r in runs]
         for start in range(0, len(runs), size):
             part = runs[start : start + size]
+            updates: dict[str, Update] = {key: updates[key] for key in updates.keys() & {*keys[start:]}}
+            pool = pool if updates else given  # without what was added for others
             of_part = []
-            for r in part:
+            for r, key in zip(part, keys[start:], strict=False):
                 source = self.source_of(r)
-                key = canonical([r.original, source, r.set, r.run, r.choice.hyperparameters])
                 if key not in updates:  # a mask is the same for all schedules
                     request = self._request(r.original, r.set, pool, adversarial.get((source, r.set)))
                     seed_globally(seed_of(self.unlearning.seed, "method", self.forget_name, r.set, r.original, r.run))

@@ -49,20 +49,11 @@ def address(kind: str, parameters: Mapping[str, Any], code: Iterable[str], build
     """
     what = {
         "kind": kind,
-        "parameters": _same(json.loads(canonical(parameters))),
+        "parameters": parameters,
         "code": fingerprint(code),
         "builds_on": sorted(builds_on),
     }
     return hashlib.sha256(canonical(what).encode()).hexdigest()[:12]
-
-
-def _same(value: Any) -> Any:
-    """JSON's `value` with whole numbers as such: 2.0 and 2 are the same in a config."""
-    if isinstance(value, dict):
-        return {key: _same(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_same(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
 def fingerprint(modules: Iterable[str]) -> str:

@@ -63,7 +63,7 @@ def read_receipt(path: Path) -> dict[str, Any] | None:
         return None
     try:
         receipt = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(receipt, dict) or "sha256" not in receipt:
+        if not isinstance(receipt, dict) or not receipt.keys() >= {"sha256", "inputs"}:
             raise ValueError("it lacks what made the file")
     except ValueError as error:
         raise InputError(

@@ -180,9 +180,8 @@ def main(*steps: Callable) -> None:
     """The command line of a step module: its functions as commands (a single one is the default).
 
     Options come from the functions' signatures: lists as `--name a b c`, dataclasses and dicts, or each of a list, as
-    JSON. Two more, which
-    rules give, are for all: `--planned-code MODULES FINGERPRINT` refuses to run other code than the address is for, and
-    `--plugins FOLDER` is where modules lie that the package does not have.
+    JSON. Two more, which rules give, are for all: `--planned-code MODULES FINGERPRINT` refuses to run other code than
+    the address is for, and `--plugins FOLDER` is where modules lie that the package does not have.
     """
     to_stderr()
     arguments = _check_code(sys.argv[1:])

@@ -87,10 +87,10 @@ def fit(
     pool: (K, channels, height, width) images in [0, 1] on the stack's device, the rows that `Samples.index` names.
     checkpoint: where the state is saved between epochs, now and then and at the end; a fit that finds one goes on from
     there, to the same bits. clipping: keeps the spectral norms of the weights bounded, but for those whose mask is 0,
-    which keep their bits. after_epoch: called when `stack`
-    has been through another epoch, to look at it. label: what the log calls the models; it is told the mean loss at the
-    end of an epoch, now and then. Nothing in an epoch waits for the device. A member that diverges goes on with NaN and
-    disturbs no other; the log names it. Raises InputError where `recipe` wants torch.compile and there is no GPU.
+    which keep their bits. after_epoch: called when `stack` has been through another epoch, to look at it. label: what
+    the log calls the models; it is told the mean loss at the end of an epoch, now and then. Nothing in an epoch waits
+    for the device. A member that diverges goes on with NaN and disturbs no other; the log names it. Raises InputError
+    where `recipe` wants torch.compile and there is no GPU.
     """
     if recipe.compile and stack.weights.device.type != "cuda":
         raise InputError(

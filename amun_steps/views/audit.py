@@ -74,7 +74,9 @@ def audit(
     ]
     images = images_of(dataset, [*numbers[:SHEET], *numbers[-SHEET:]])
     row, interval = read_runs(runs).iloc[0], auc_interval(of_list, of_test)
-    told = verdict(row.ft_auc, interval, len(of_list), len(of_test), row.rmia_ties)
+    _, counts = np.unique(np.concatenate([of_list, of_test]), return_counts=True)
+    ties = 100 * counts.max() / counts.sum()
+    told = verdict(row.ft_auc, interval, len(of_list), len(of_test), ties)
     found = {
         "verdict": told.kind,
         "short": told.short,
@@ -87,7 +89,7 @@ def audit(
         "samples": len(of_list),
         "test_samples": len(of_test),
         "references": references,
-        "ties": row.rmia_ties,
+        "ties": ties,
         "low_p_values": int((ps <= LEVEL).sum()),
         "least_p_value": 1 / (1 + len(of_test)),
         "accuracy_on_list": row.unlearn_accuracy,

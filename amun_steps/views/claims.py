@@ -147,10 +147,10 @@ def of_requests(rows: pd.DataFrame, name: str) -> Iterator[dict]:
             if method in values and others:
                 margins = values[others].rsub(values[method], axis=0)
                 of_request = margins.groupby("request").mean().stack().dropna()
-                known = values[method].notna().groupby("request").any().all()
+                after_each = len(of_request.groupby("request")) == panel.request.nunique()
                 rule = f"least margin of {method} in FR AUC - FT AUC >= 0"
                 least: Difference | float = math.nan  # where it, or all others, have diverged after a request
-                if known and not of_request.empty:
+                if after_each:
                     request, other = of_request.idxmin()
                     rule += f": after request {request}, to {other}"
                     least = difference(margins.loc[request, other])

@@ -67,7 +67,7 @@ def markdown(cells: pd.DataFrame) -> str:
         body = [
             [
                 METHODS.get(name, name),
-                *(column.get(name, "" if name in columns[0] else "diverged") for column in columns),
+                *(column.get(name, "diverged" if methods[name].diverged.any() else "") for column in columns),
             ]
             for name in order
         ]

@@ -89,7 +89,8 @@ def distances(runs: pd.DataFrame) -> pd.DataFrame:
     """The distance of each method by each of JUDGES that is asked (columns) in each cell, the mean over its runs.
 
     runs: see `load`. Rows are indexed by SETTING, method and CLUSTERS, in the order of the runs; NaN where all runs of
-    a cell diverged, or all retrained models of its set, or where a judge is not asked in an experiment.
+    a cell diverged, or all retrained models of its set, or where a judge is not asked. `diverged` is the share of runs
+    that did.
     """
     retrained = runs[runs.method == "retrained"]
     unlearned = runs[runs.access != ""]
@@ -100,12 +101,13 @@ def distances(runs: pd.DataFrame) -> pd.DataFrame:
     standard = unlearned[keys].join(of_sets[columns].mean().assign(models=of_sets.ft_auc.count()), on=keys)
     models = unlearned.groupby([*SETTING, "method", *keys[2:]])["set"].transform("size").clip(upper=standard.models)
     found = unlearned[[*SETTING, "method", *CLUSTERS]].assign(
+        diverged=unlearned.ft_auc.isna(),
         **{
             judge.name: (unlearned[judge.column] - (standard[judge.column] if judge.ideal is None else judge.ideal))
             .abs()
             .where(models >= judge.models)
             for judge in asked
-        }
+        },
     )
     return found.groupby([*SETTING, "method", *CLUSTERS], sort=False).mean()
 

@@ -52,7 +52,7 @@ class Board:
 
     def alike(self) -> dict[str, bool]:
         """Whether a method is the first or not distinguishable from it (see `like_the_lowest`)."""
-        return like_the_lowest(_overall(self.ranks), ranks=True)
+        return like_the_lowest(_overall(self.ranks))
 
 
 def boards(cells: pd.DataFrame) -> Iterator[Board]:
@@ -85,8 +85,9 @@ def _board(experiment: str, access: str, cells: pd.DataFrame) -> Board:
     judges = [judge.name for judge in heard(cells)]
     numbers = cells[judges].notna()
     asked = numbers.groupby([*SETTING, "method"]).transform("any")  # a judge that is not asked of a method ranks it not
-    spoke = numbers.groupby(SETTING).transform("any")  # but one of which nothing is left has diverged
-    values = cells[judges].fillna(math.inf).where(asked.where(asked.any(axis=1), spoke))
+    spoke = numbers.groupby(SETTING).transform("any")  # but one that is asked of others, if it has diverged
+    failed = cells.diverged.gt(0).groupby([*SETTING, "method"]).transform("any")
+    values = cells[judges].fillna(math.inf).where(asked.where(~failed, spoke))
     ranked = values.groupby([*SETTING, *CLUSTERS]).rank()
     ranks = ranked.groupby(["method", *CLUSTERS], sort=False).mean()
     settings = ranked.iloc[:, 0].groupby(["method", *CLUSTERS], sort=False).size()
@@ -105,7 +106,7 @@ def _overall(ranks: pd.DataFrame) -> dict[str, pd.Series]:
 def _groups(order: Sequence[str], overall: Mapping[str, pd.Series]) -> list[tuple[int, int]]:
     """The longest runs of places, of two or more, in which no two methods are told apart, by Holm over all pairs."""
     pairs = list(itertools.combinations(range(len(order)), 2))
-    p = holm([difference(overall[order[a]] - overall[order[b]], ranks=True).p for a, b in pairs])
+    p = holm([difference(overall[order[a]] - overall[order[b]]).p for a, b in pairs])
     told = {pair for pair, value in zip(pairs, p, strict=True) if value <= 1 - LEVEL}
     alike = [(a, b) for a, b in pairs if not told & set(itertools.combinations(range(a, b + 1), 2))]
     return [(a, b) for a, b in alike if not any((c, d) != (a, b) and c <= a and b <= d for c, d in alike)]

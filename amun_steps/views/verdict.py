@@ -49,19 +49,19 @@ class Verdict:
 def verdict(ft_auc: float, interval: tuple[float, float], samples: int, tests: int, ties: float) -> Verdict:
     """The verdict on `samples` listed samples against `tests` test samples; FT AUC and its 95% interval in percent.
 
-    ties: how many of all samples, in percent, have the most frequent score. An attack that tells hardly any apart finds
-    no sign in any model.
+    ties: how many of these samples, in percent, have the most frequent score. An attack that tells hardly any apart
+    finds no sign in any model.
     """
     low, high = interval
     kind = _kind(low, high)
-    blunt = kind == "no sign" and ties > TIED
+    blunt = low <= CHANCE <= high and ties > TIED
     kind = "says nothing" if blunt else kind
     count = "1 sample" if samples == 1 else f"{samples} samples"
     short = f"{count}: FT AUC {ft_auc:.1f} [{low:.1f}, {high:.1f}]: {kind}"
     needed = [_needed(samples, tests)] if kind == "says nothing" and not blunt else []
     if blunt:
         needed = [
-            f"The attack gave one score to {ties:.0f}% of all samples: more references, or a lower rmia.gamma, tell"
+            f"The attack gave one score to {ties:.0f}% of these samples: more references, or a lower rmia.gamma, tell"
             " more of them apart."
         ]
     return Verdict(kind, short, [MEANS[kind], *needed, PROVES[kind]])

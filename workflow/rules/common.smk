@@ -20,15 +20,16 @@ from amun_steps.store import addresses, job, running
 from amun_steps.store.step import InputError
 from amun_steps.views import terminal
 
+CONFIGS = [Path(path) for path in workflow.configfiles]
 try:
-    for path in workflow.configfiles:
-        read(Path(path))  # once more: Snakemake takes the last of two equal keys
+    for path in CONFIGS:
+        read(path)  # once more: Snakemake takes the last of two equal keys
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 try:
     PLAN = views.load(config)
-except ConfigError as error:
-    raise WorkflowError(f"{', '.join(map(str, workflow.configfiles))}: {error}") from None
+except InputError as error:
+    raise WorkflowError(f"{', '.join(map(str, CONFIGS))}: {error}") from None
 
 # Only where a person looks on: a job on a cluster is a Snakemake of its own, and a dry run says everything.
 TERMINAL = terminal.watch(logger) if workflow.is_main_process and not workflow.output_settings.dryrun else None
@@ -217,10 +218,10 @@ def reserve(dag):
     files = {file for job in dag.needrun_jobs() for file in job.output}
     artifacts = {file for file in files if file.startswith(f"{STORE}/")}
     running.reserve(artifacts)
-    if files:
-        folders.note(RESULTS, workflow.configfiles, dict(workflow.config_settings.config))
     if files - artifacts:
-        folders.take(RESULTS, workflow.configfiles)
+        folders.take(RESULTS, CONFIGS)
+    if files:
+        folders.note(RESULTS, CONFIGS, dict(workflow.config_settings.config))
 
 
 def preload(dag):
