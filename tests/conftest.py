@@ -1,3 +1,6 @@
+import fcntl
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -22,7 +25,15 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Path:
-    """A clone with all results of the tiny config, made with two cores."""
-    where = clone(tmp_path_factory.mktemp("workflow"))
-    snakemake(where, "--cores", "2")
+    """A clone with all results of the tiny config, made with two cores; once for all processes of pytest-xdist, each of
+    which has a copy of its own."""
+    where, base = tmp_path_factory.mktemp("workflow") / "clone", tmp_path_factory.getbasetemp()
+    made = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
+    with open(made.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            snakemake(clone(where), "--cores", "2")
+            shutil.copytree(where, made.with_suffix(".part"), symlinks=True).rename(made)
+            return where
+    shutil.copytree(made, where, symlinks=True)
     return where

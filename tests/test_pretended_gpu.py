@@ -2,10 +2,11 @@
 
 import pkgutil
 
+import pandas as pd
 import pytest
 import torch
 from pretended_gpu import GPU, WAITS, OnGpu, gpu
-from running import clone, edit, snakemake
+from running import CONFIG, clone, edit, snakemake
 from toy import CPU, SMALL, STEADY, files, images, models, recipe
 
 from amun_steps import methods
@@ -112,13 +113,21 @@ def test_a_method_has_the_cpu_s_bits(method, given, monkeypatch):
         assert torch.equal(unlearned(GPU), expected)
 
 
-def test_a_table_is_the_cpu_s_to_the_bit(finished, tmp_path, monkeypatch):
-    """From training to the table, each step a process of its own."""
+def test_numbers_of_a_workflow_are_the_cpu_s_to_the_bit(finished, tmp_path, monkeypatch):
+    """From training to a method's row in a table, and Algorithm 1, each step a process of its own."""
     where = clone(tmp_path)
     real = '    if torch.cuda.is_available():\n        return torch.device("cuda")\n'
     pretended = "    import pretended_gpu\n\n    return pretended_gpu.device()\n"
     edit(where / "amun_steps/training/device.py", real, pretended)
+    edit(where / CONFIG, "methods: [ft, amun_salun]\n    access", "methods: [ft]\n    access")  # of the table
     monkeypatch.setenv("PYTHONPATH", str(where / "tests"))
-    snakemake(where, "--cores", "2", "--", "results/tables/table1.csv")
-    made, expected = (folder / "results/tables/table1.csv" for folder in (where, finished))
-    assert made.read_bytes() == expected.read_bytes()
+    snakemake(where, "--cores", "2", "--", "results/tables/table1.csv", "results/figures/fig4.csv")
+    made, expected = ((folder / "results/figures/fig4.csv").read_bytes() for folder in (where, finished))
+    assert made == expected
+    made, expected = (
+        pd.read_csv(folder / "results/tables/table1.csv").set_index("method") for folder in (where, finished)
+    )
+    numbers = [name for name in made if name.endswith(("_mean", "_std"))]
+    assert len(made) == 2
+    assert len(numbers) == 10
+    pd.testing.assert_frame_equal(made[numbers], expected.loc[made.index, numbers], check_exact=True)
