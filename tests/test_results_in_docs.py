@@ -11,7 +11,8 @@ from amun_steps.views.tables import ALIKE, METHODS
 ROOT = Path(__file__).parents[1]
 DIGITS = ROOT / "docs" / "digits"
 PAGES = {ROOT / "README.md": DIGITS, ROOT / "docs" / "faq.md": DIGITS}
-PAGES |= {ROOT / "docs" / name / "README.md": ROOT / "docs" / name for name in ("digits", "compare", "fashion")}
+RUNS = ("digits", "compare", "fashion", "ensemble")
+PAGES |= {ROOT / "docs" / name / "README.md": ROOT / "docs" / name for name in RUNS}
 
 NAMES = "|".join(map(re.escape, sorted(METHODS.values(), key=len, reverse=True)))
 NUMBER = r"\d+\.\d+"
