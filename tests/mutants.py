@@ -349,7 +349,11 @@ MUTANTS = [
         ("scored, sets[which], alike", "scored, sets[0], alike", "a model is scored on its own forget set"),
         ("alike=tests[which]", "alike=tests[0]", "each set is told from its own test samples"),
         ("sets[which], draws)", "sets[0], draws)", "MIS is of the model's own forget set"),
-        ("100 * _ties(scored)", "_ties(scored)", "in percent"),
+    ),
+    *_of(
+        "amun_steps/judging/metrics.py",
+        JUDGE,
+        ("100 * (np.unique", "(np.unique", "in percent"),
     ),
     *_of(
         "amun_steps/steps/tune.py",

@@ -46,6 +46,14 @@ def tpr_at_fpr(positive: np.ndarray, negative: np.ndarray, fpr: float) -> float:
     return 100 * float((positive > too_many).mean())
 
 
+def ties(scores: np.ndarray) -> float:
+    """The share, in percent, of samples that have the most frequent of their scores: where it is large, AUCs say
+    little. NaN where any score is NaN."""
+    if np.isnan(scores).any():
+        return float("nan")
+    return 100 * (np.unique(scores, return_counts=True)[1].max() / len(scores))
+
+
 def average_gap(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Avg. Gap in percent (...): the mean over the last axis of |values - reference|, of shape (..., 4).
 

@@ -1,6 +1,6 @@
 """A YAML file as a config: what YAML forbids, but its parsers let pass, is named with its line."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +45,6 @@ def read(path: Path) -> Any:
         raise wrong(mark.line, mark.column, why) from None
     except RecursionError:
         raise ConfigError(f"{path}: nested too deeply") from None
-
-
-def merged(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A config with `changes` in it, mappings into mappings, as Snakemake puts several config files together."""
-    both = dict(config)
-    for key, value in changes.items():
-        inner = both.get(key)
-        both[key] = merged(inner if isinstance(inner, Mapping) else {}, value) if isinstance(value, Mapping) else value
-    return both
 
 
 def _mistakes(

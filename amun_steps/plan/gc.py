@@ -3,11 +3,11 @@
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from functools import reduce
 from pathlib import Path
+from typing import Any
 
 from amun_steps.plan import folders
-from amun_steps.plan.config_file import merged, read
+from amun_steps.plan.config_file import read
 from amun_steps.plan.messages import ConfigError
 from amun_steps.plan.plan import Plan
 from amun_steps.plan.views import load, load_file
@@ -51,8 +51,13 @@ def _plans(configs: Sequence[Path], store: Path) -> Iterator[Plan]:
         if wanted.isdisjoint(together):
             continue
         parts |= together if len(files) > 1 else set()
+        from snakemake.utils import update_config  # as a run merges them; it takes a second to import
+
+        config: dict[str, Any] = {}
         try:
-            yield load(reduce(merged, [*map(read, files), changes]))
+            for part in (*map(read, files), changes):
+                update_config(config, part)
+            yield load(config)
         except ConfigError as error:
             raise ConfigError(
                 f"{', '.join(map(str, files))} with {canonical(changes)}, which a run was started with: {error}; if"

@@ -13,8 +13,9 @@ import pydantic
 
 from amun_steps.datasets import Sizes
 from amun_steps.plan.messages import ConfigError, hint, key_shown, known, names, shown
-from amun_steps.store.addresses import PACKAGE, module_file
+from amun_steps.store.addresses import PACKAGE, module_file, parse
 from amun_steps.store.content import digest
+from amun_steps.store.errors import InputError
 from amun_steps.store.plugins import PLUGINS, Share, Size
 
 TYPES = {"Sequence": Sequence, "Share": Share, "Size": Size} | {
@@ -113,9 +114,9 @@ def said_content(source: str, parameters: Mapping[str, Any]) -> str | None:
 @functools.cache
 def _syntax(path: Path) -> list[ast.stmt]:
     try:
-        return ast.parse(path.read_text(encoding="utf-8")).body
-    except SyntaxError as error:
-        raise ConfigError(f"{path}, line {error.lineno}: {error.msg}") from None
+        return parse(path).body
+    except InputError as error:
+        raise ConfigError(str(error)) from None
 
 
 def modules(package: str) -> list[str]:

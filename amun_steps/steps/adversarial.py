@@ -142,8 +142,8 @@ def adversarial(
 
     Rows are the training samples in the dataset's order; `epsilon_init` is an attribute of the file. Where there are
     files `forget`, they are those of their sets alone, and `sample` has their numbers. A sample without an adversarial
-    example, whose distance is NaN, is left out of every D_A, and the log names it. batch: how many are attacked at a
-    time; 0 for as many as `at_once` says.
+    example, whose distance is NaN, is left out of every D_A, and the log names it. batch: at most so many are attacked
+    at a time; 0 for as many as `at_once` says.
     """
     where = device()
     data = load(dataset)
@@ -173,8 +173,7 @@ def adversarial(
             "%d of %d samples have no adversarial example and are in no D_A: samples %s",
             *(len(without), len(members), ", ".join(map(str, without[:20])) + ", ..." * (len(without) > 20)),
         )
-    columns = ("image", "label", "epsilon", "distance", "passes")
-    arrays = {name: getattr(found, name).numpy() for name in columns}
+    arrays = {name: column.numpy() for name, column in vars(found).items()}
     write_arrays(output, arrays | ({"sample": members} if forget else {}), epsilon_init=epsilon_init)
 
 

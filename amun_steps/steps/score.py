@@ -10,6 +10,7 @@ import pandas as pd
 
 from amun_steps.judging import mis
 from amun_steps.judging.judge import load_judge
+from amun_steps.judging.metrics import ties
 from amun_steps.steps.forget import load_forget, load_tests
 from amun_steps.store.arrays import hdf5, write_arrays
 from amun_steps.store.progress import LOG, tell
@@ -65,7 +66,7 @@ def score(
                     known
                     | {"set": which, "fraction": sets[which].sum() / judge.train.sum()}
                     | {"hyperparameters": choice, "diverged": not np.isfinite(logits).all()}
-                    | {"rmia_ties": 100 * _ties(scored)}
+                    | {"rmia_ties": ties(scored)}
                     | judge.metrics(logits, scored, sets[which], alike=tests[which])
                     | _mis(logits, judge.labels, judge.train, sets[which], draws)
                 )
@@ -94,16 +95,6 @@ def _models(path: Path) -> Iterator[tuple[dict[str, int], str, np.ndarray]]:
         numbers = {name: file[name][:] for name in ("original", "set", "run", "seed")}
         for model, logits in enumerate(file["logits"]):
             yield {name: int(column[model]) for name, column in numbers.items()}, file.attrs.get("choice", "{}"), logits
-
-
-def _ties(scores: np.ndarray) -> float:
-    """The share of samples that have the most frequent of (N,) RMIA scores: where it is large, AUCs say little.
-
-    NaN for a diverged model.
-    """
-    if np.isnan(scores).any():
-        return float("nan")
-    return np.unique(scores, return_counts=True)[1].max() / len(scores)
 
 
 def _mis(logits: np.ndarray, labels: np.ndarray, train: np.ndarray, forget: np.ndarray, draws) -> dict[str, float]:

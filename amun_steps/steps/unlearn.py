@@ -104,14 +104,15 @@ class Unlearner:
     ) -> Iterator[tuple[stacks.Stack, np.ndarray]]:
         """For each part of `size` runs: the unlearned models and their (models, epochs) training loss."""
         pool, adversarial = self._pool({(self.source_of(r), r.set) for r in runs})
-        given, updates = pool, {}
+        given, updates = pool, dict[str, Update]()
         keys = [canonical([r.original, r.set, r.run, r.choice.hyperparameters]) for r in runs]
+        last = {key: number for number, key in enumerate(keys)}  # the run that needs it last
         for start in range(0, len(runs), size):
             part = runs[start : start + size]
-            updates: dict[str, Update] = {key: updates[key] for key in updates.keys() & {*keys[start:]}}
+            updates = {key: update for key, update in updates.items() if last[key] >= start}
             pool = pool if updates else given  # without what was added for others
             of_part = []
-            for r, key in zip(part, keys[start:], strict=False):
+            for r, key in zip(part, keys[start : start + size], strict=True):
                 source = self.source_of(r)
                 if key not in updates:  # a mask is the same for all schedules
                     request = self._request(r.original, r.set, pool, adversarial.get((source, r.set)))

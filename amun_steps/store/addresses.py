@@ -87,6 +87,14 @@ def module_file(name: str) -> Path | None:
     return ours or PLUGINS.file(name)
 
 
+def parse(path: Path) -> ast.Module:
+    """The syntax of a source file. Raises InputError for a mistake in it, with its line."""
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    except SyntaxError as error:
+        raise InputError(f"{path}, line {error.lineno}: {error.msg}") from None
+
+
 class _Plain(ast.NodeTransformer):
     """Puts a tuple of its parts in the place of an f-string, as versions of Python differ in how they write one."""
 
@@ -110,10 +118,7 @@ def _syntax(name: str, package: Path, plugins: Path | None) -> tuple[str, tuple[
     path = module_file(name)
     if path is None:
         raise ModuleNotFoundError(f"no module {name} in {plugins or package}", name=name)
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    except SyntaxError as error:
-        raise InputError(f"{path}, line {error.lineno}: {error.msg}") from None
+    tree = parse(path)
     imports: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from amun_steps.judging.intervals import auc_interval, p_values, tpr_interval
+from amun_steps.judging.metrics import ties
 from amun_steps.steps.forget import load_forget, load_tests
 from amun_steps.store.arrays import hdf5
 from amun_steps.store.step import InputError, Output, main, step
@@ -74,9 +75,8 @@ def audit(
     ]
     images = images_of(dataset, [*numbers[:SHEET], *numbers[-SHEET:]])
     row, interval = read_runs(runs).iloc[0], auc_interval(of_list, of_test)
-    _, counts = np.unique(np.concatenate([of_list, of_test]), return_counts=True)
-    ties = 100 * counts.max() / counts.sum()
-    told = verdict(row.ft_auc, interval, len(of_list), len(of_test), ties)
+    tied = ties(np.concatenate([of_list, of_test]))
+    told = verdict(row.ft_auc, interval, len(of_list), len(of_test), tied)
     found = {
         "verdict": told.kind,
         "short": told.short,
@@ -89,7 +89,7 @@ def audit(
         "samples": len(of_list),
         "test_samples": len(of_test),
         "references": references,
-        "ties": ties,
+        "ties": tied,
         "low_p_values": int((ps <= LEVEL).sum()),
         "least_p_value": 1 / (1 + len(of_test)),
         "accuracy_on_list": row.unlearn_accuracy,

@@ -58,12 +58,14 @@ def verdict(ft_auc: float, interval: tuple[float, float], samples: int, tests: i
     kind = "says nothing" if blunt else kind
     count = "1 sample" if samples == 1 else f"{samples} samples"
     short = f"{count}: FT AUC {ft_auc:.1f} [{low:.1f}, {high:.1f}]: {kind}"
-    needed = [_needed(samples, tests)] if kind == "says nothing" and not blunt else []
+    needed = []
     if blunt:
-        needed = [
+        needed.append(
             f"The attack gave one score to {ties:.0f}% of these samples: more references, or a lower rmia.gamma, tell"
             " more of them apart."
-        ]
+        )
+    elif kind == "says nothing":
+        needed.append(_needed(samples, tests))
     return Verdict(kind, short, [MEANS[kind], *needed, PROVES[kind]])
 
 
