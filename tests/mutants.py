@@ -120,8 +120,8 @@ MUTANTS = [
     *_of(
         "amun_steps/views/overview.py",
         "test_overview.py",
-        ("Dot(difference(of[name]), not like)", "Dot(difference(of[name]), like)", "filled is told from the lowest"),
-        ("groupby(list(CLUSTERS))[c].mean()", "groupby(list(CLUSTERS))[c].max()", "means over runs"),
+        ("not alike[name])", "alike[name])", "filled is told from the lowest"),
+        ("groupby(list(CLUSTERS))[column].mean()", "groupby(list(CLUSTERS))[column].max()", "means over runs"),
         (".assign(original=0)", "", "a retrained model has no original"),
         ("if alike == 1:", "if alike >= 1:", "alone is alone"),
         ("lowest = min(methods", "lowest = max(methods", "the lowest is named"),

@@ -29,6 +29,17 @@ def test_gaps_have_intervals_and_are_filled_where_they_are_told_from_the_lowest(
     assert found[SETTING]["amun"].value.mean == BASE.mean()
 
 
+def test_intervals_end_where_no_gap_accuracy_or_auc_can_lie():
+    runs = toy(ft=[[0.5], [9.0]], rl=[[0.5], [9.0]])
+    runs["test_accuracy"] = np.resize([99.9, 98.0], len(runs))
+    of_gaps = gaps(distances(toy(ft=[[0.1], [3.0]], rl=[[50.0], [50.0]])))
+    assert of_gaps[SETTING]["ft"].value.low == 0 < of_gaps[SETTING]["ft"].value.high
+    ft_auc, accuracy = trades(runs, [SETTING])[SETTING]["ft"]
+    assert (ft_auc.low, accuracy.high) == (0, 100)
+    one_set = gaps(distances(toy(ft=[[1.0]], rl=[[2.0]])))[SETTING]["ft"].value
+    assert np.isnan([one_set.low, one_set.high]).all()  # there is one of all
+
+
 def test_trades_are_means_of_both_with_those_of_the_retrained_models():
     runs = toy(ft=[[60.0], [62.0]], rl=[[50.0], [51.0]])
     (found,) = trades(runs, [SETTING]).values()

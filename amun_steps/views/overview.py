@@ -1,8 +1,11 @@
 """Step: what came out, in two sentences and two pictures: Avg. Gap with intervals, and FT AUC against test accuracy."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -29,7 +32,8 @@ def gaps(cells: pd.DataFrame) -> dict[Setting, dict[str, Dot]]:
     found = {}
     for setting, methods in settings(cells):
         of = {name: rows[JUDGES[0].name] for name, rows in methods.items()}
-        found[setting] = {name: Dot(difference(of[name]), not like) for name, like in like_the_lowest(of).items()}
+        alike = like_the_lowest(of)
+        found[setting] = {name: Dot(_within(difference(of[name]), 0, math.inf), not alike[name]) for name in alike}
     return found
 
 
@@ -41,11 +45,20 @@ def trades(runs: pd.DataFrame, shown: Sequence[Setting]) -> dict[Setting, Trade]
         parts = dict(iter(rows[rows.access == access].groupby("method", sort=False)))
         parts["retrained"] = rows[rows.method == "retrained"].assign(original=0)
         found[experiment, forget, access] = {
-            name: tuple(difference(of.groupby(list(CLUSTERS))[c].mean()) for c in ("ft_auc", "test_accuracy"))
+            name: tuple(
+                _within(difference(of.groupby(list(CLUSTERS))[column].mean()), 0, 100)
+                for column in ("ft_auc", "test_accuracy")
+            )
             for name, of in parts.items()
             if of.ft_auc.notna().any()
         }
     return found
+
+
+def _within(value: Difference, least: float, most: float) -> Difference:
+    """A number with its interval cut to what can be: t of few sets and originals reaches beyond it."""
+    low, high = np.clip([value.low, value.high], least, most).tolist()
+    return replace(value, low=low, high=high)
 
 
 def draw_trades(found: Mapping[Setting, Trade]) -> Figure:
