@@ -6,7 +6,7 @@ difference is paired by set and original, and both are random effects that cross
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -73,6 +73,12 @@ def difference(cells: pd.Series) -> Difference:
     return Difference(
         mean, mean - half, mean + half, 2 * float(stdtr(freedom, -abs(mean) / error)), freedom, len(cells), over
     )
+
+
+def within(value: Difference, least: float, most: float) -> Difference:
+    """A number with its interval cut to what can be: t of few sets and originals reaches beyond it."""
+    low, high = np.clip([value.low, value.high], least, most).tolist()
+    return replace(value, low=low, high=high)
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -221,7 +221,11 @@ def claims(plan: Plan) -> View:
     }
     shown = [*all_runs(plan), *(figure(plan, name) for name in told)]
     confidences = [w for w in plan.config["figures"].values() if w["kind"] == "retrained_confidence"]
-    parameters = {"kinds": told, "clipped": {wanted["clipped"]: wanted["experiment"] for wanted in confidences}}
+    parameters = {
+        "kinds": told,
+        "clipped": {wanted["clipped"]: wanted["experiment"] for wanted in confidences},
+        "random": [n for n, of in plan.config["forget"].items() if "fraction" in of and "memorised" not in of],
+    }
     return of_views(plan, "claims", shown, parameters)
 
 

@@ -2,16 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from amun_steps.judging.comparison import CLUSTERS, Difference, difference, like_the_lowest
+from amun_steps.judging.comparison import CLUSTERS, Difference, difference, like_the_lowest, within
 from amun_steps.store.step import Output, main, step
 from amun_steps.views.comparison import settings
 from amun_steps.views.dots import Dot, Setting, dots, panels
@@ -33,7 +31,7 @@ def gaps(cells: pd.DataFrame) -> dict[Setting, dict[str, Dot]]:
     for setting, methods in settings(cells):
         of = {name: rows[JUDGES[0].name] for name, rows in methods.items()}
         alike = like_the_lowest(of)
-        found[setting] = {name: Dot(_within(difference(of[name]), 0, math.inf), not alike[name]) for name in alike}
+        found[setting] = {name: Dot(within(difference(of[name]), 0, math.inf), not alike[name]) for name in alike}
     return found
 
 
@@ -46,19 +44,13 @@ def trades(runs: pd.DataFrame, shown: Sequence[Setting]) -> dict[Setting, Trade]
         parts["retrained"] = rows[rows.method == "retrained"].assign(original=0)
         found[experiment, forget, access] = {
             name: tuple(
-                _within(difference(of.groupby(list(CLUSTERS))[column].mean()), 0, 100)
+                within(difference(of.groupby(list(CLUSTERS))[column].mean()), 0, 100)
                 for column in ("ft_auc", "test_accuracy")
             )
             for name, of in parts.items()
             if of.ft_auc.notna().any()
         }
     return found
-
-
-def _within(value: Difference, least: float, most: float) -> Difference:
-    """A number with its interval cut to what can be: t of few sets and originals reaches beyond it."""
-    low, high = np.clip([value.low, value.high], least, most).tolist()
-    return replace(value, low=low, high=high)
 
 
 def draw_trades(found: Mapping[Setting, Trade]) -> Figure:
