@@ -305,7 +305,7 @@ MUTANTS = [
         ("range(len(sets) - 1)", "range(len(sets))", "the tuning set is never reported"),
     ),
     *_of(
-        "amun_steps/steps/confidences.py",
+        "amun_steps/steps/outputs.py",
         "test_judges.py::test_confidences_are_the_log_odds_of_the_models_one_by_one",
         ("models[start : start + stack]", "models[:stack]", "of each model"),
     ),
@@ -413,7 +413,7 @@ MUTANTS = [
         ("data.labels, **signal)", "data.labels)", "the signal's parameters are the config's, not the defaults"),
     ),
     *_of(
-        "amun_steps/steps/signals.py",
+        "amun_steps/steps/outputs.py",
         "test_references.py::test_signals_are_of_all_that_is_listed_in_order",
         ("for listing in listings for", "for listing in listings[:1] for", "the prior is over all listings"),
     ),

@@ -1,21 +1,26 @@
 """Parts of the reference models: which are trained, beside whom, and what their listing is good for."""
 
+import math
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import torch
 import toy
 
 from amun_steps.steps import train
-from amun_steps.steps.references import references
+from amun_steps.steps.confidences import confidences
+from amun_steps.steps.references import listing, references
 from amun_steps.steps.signals import signals
 from amun_steps.store import commands
 from amun_steps.store.arrays import write_arrays
 from amun_steps.store.receipts import read_receipt
 from amun_steps.store.step import InputError
+from amun_steps.training import stack as stacks
 from amun_steps.training.recipe import Schedule
 
 NETWORK = {key: value for key, value in toy.SMALL.items() if key not in ("shape", "classes")}
@@ -46,9 +51,9 @@ def where(before, tmp_path) -> Path:
 
 def part(where: Path, read: dict[str, Path], first: int, last: int, stack: int = 2) -> Path:
     """The listing of a part."""
-    listing = where / f"models{first}to{last}.sha256"
-    references(**read, first=first, last=last, training=TRAINING, stack=stack, output=listing)
-    return listing
+    output = where / f"models{first}to{last}.sha256"
+    references(**read, first=first, last=last, training=TRAINING, stack=stack, output=output)
+    return output
 
 
 def model(where: Path, number: int) -> Path:
@@ -155,18 +160,18 @@ def test_signals_are_of_all_that_is_listed_in_order(where, read):
     ],
 )
 def test_a_listed_model_that_is_not_as_listed_is_named_and_what_is_said_cures_it(where, read, damage, message, capsys):
-    whole, listing = files(where), where / "models0to3.sha256"
+    whole, listed = files(where), where / "models0to3.sha256"
     damage(model(where, 1))
-    said = f"{model(where, 1)}: {message.format(listing=listing)} the same command again"
+    said = f"{model(where, 1)}: {message.format(listing=listed)} the same command again"
     with pytest.raises(InputError) as caught:
-        signals(**read, listings=[listing], signal={}, output=where / "signals.h5")
+        signals(**read, listings=[listed], signal={}, output=where / "signals.h5")
     assert str(caught.value).startswith(said)
     with pytest.raises(SystemExit):
         commands.verify(where)
     line, count = capsys.readouterr().out.splitlines()
     assert line.startswith(said)
     assert count.endswith(" artifacts, 1 of them bad or missing")
-    for path in (listing, model(where, 1)):
+    for path in (listed, model(where, 1)):
         path.unlink(missing_ok=True)
     part(where, read, 0, 3)
     assert files(where) == whole
@@ -174,15 +179,21 @@ def test_a_listed_model_that_is_not_as_listed_is_named_and_what_is_said_cures_it
     assert capsys.readouterr().out == "5 artifacts, 0 of them bad or missing\n"
 
 
+@pytest.mark.parametrize("step", [partial(signals, signal={}), confidences])
+def test_a_reference_that_diverged_is_named_before_anything_is_judged_by_it(where, read, step):
+    """One such row made every score of every model NaN, which tables called diverged."""
+    diverged = stacks.load([model(where, 2)], torch.device("cpu"))
+    diverged.weights[:] = math.nan
+    stacks.save(diverged, model(where, 9))
+    listing(models=[model(where, r) for r in (0, 1, 9)], output=where / "again.sha256")
+    with pytest.raises(InputError, match=r"reference9.safetensors: found logits that are not finite.* learning_rate$"):
+        step(**read, listings=[where / "again.sha256"], stack=3, output=where / "out.h5")
+    assert not (where / "out.h5").exists()
+
+
 @pytest.mark.parametrize("text", ["", "junk\n", f"{'0' * 64}  ../reference0.safetensors\n", f"{'0' * 63}  a\n"])
-def test_what_is_no_listing_is_named(where, text):
+def test_what_is_no_listing_is_named(where, read, text):
     (where / "models0to3.sha256").write_text(text)
     (where / "models0to3.sha256.json").unlink()
     with pytest.raises(InputError, match=r"models0to3.sha256: no listing of files with their SHA-256; delete it"):
-        signals(
-            dataset=where / "none.h5",
-            inclusion=where / "none.h5",
-            listings=[where / "models0to3.sha256"],
-            signal={},
-            output=where / "s.h5",
-        )
+        signals(**read, listings=[where / "models0to3.sha256"], signal={}, output=where / "s.h5")

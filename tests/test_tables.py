@@ -211,6 +211,16 @@ def test_a_summary_has_mean_std_and_count_of_the_runs_that_did_not_diverge(colle
     assert math.isnan(summary.random10_average_gap_mean["retrained"])
 
 
+def test_a_method_is_not_called_diverged_where_the_retrained_models_are():
+    runs = pd.DataFrame([run("retrained", "random10"), run("ft", "random10", [91, 96, 88, 52, 14])])
+    layout = replace(ONE, rows=ONE.rows[:2])
+    summary = summarise(runs.assign(average_gap_ft_auc=math.nan), layout)
+    text = markdown(summary, layout).splitlines()
+    assert [cell.strip() for cell in text[-1].split("|")[-3:-1]] == ["52.00", "-"]
+    assert text[-2].count("diverged†") == 4
+    assert "-: the retrained models diverged, so there is no gap." in text[0]
+
+
 def test_a_mean_is_no_median():
     runs = pd.DataFrame([run("ft", "random10", [value, 98, 88, 52, 14]) for value in (90, 91, 98)])
     summary = summarise(runs.assign(average_gap_ft_auc=runs.unlearn_accuracy / 10), replace(ONE, rows=ONE.rows[1:2]))

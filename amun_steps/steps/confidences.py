@@ -5,14 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from amun_steps.judging.log_odds import log_odds
+from amun_steps.steps.outputs import outputs
 from amun_steps.steps.subsets import load_inclusion
 from amun_steps.store.arrays import write_arrays
-from amun_steps.store.listing import read_listing
-from amun_steps.store.progress import Progress
 from amun_steps.store.step import Output, main, step
-from amun_steps.training import stack as stacks
 from amun_steps.training.data import load
-from amun_steps.training.device import device, images_on
 
 
 @step
@@ -27,17 +24,10 @@ def confidences(
     """Write what LiRA needs of the reference models in `listings`, in their order, run `stack` at a time.
 
     `log_odds` (references, N) float64 is log p_y - log(1 - p_y); `included` (references, N) bool, whether the model was
-    trained on the sample. Raises InputError for a model that is missing or has other bytes than are listed.
+    trained on the sample. Raises InputError for a model that is missing, has other bytes than are listed, or diverged.
     """
-    models = [model for listing in listings for model in read_listing(listing)]
-    data, where = load(dataset), device()
-    images = images_on(data, where)
-    progress = Progress("confidences", "model", len(models))
-    parts = []
-    for start in range(0, len(models), stack):
-        logits = stacks.load(models[start : start + stack], where).predict(images).numpy()
-        parts.append(log_odds(logits, data.labels))
-        progress.tell(start + len(logits), logits.shape[0] * logits.shape[1])
+    data = load(dataset)
+    parts = [log_odds(logits, data.labels) for logits in outputs(listings, data, stack, "confidences")]
     write_arrays(output, {"log_odds": np.concatenate(parts), "included": load_inclusion(inclusion)})
 
 

@@ -6,14 +6,11 @@ from typing import Any
 import numpy as np
 
 from amun_steps.judging import rmia
+from amun_steps.steps.outputs import outputs
 from amun_steps.steps.subsets import load_inclusion
 from amun_steps.store.arrays import write_arrays
-from amun_steps.store.listing import read_listing
-from amun_steps.store.progress import Progress
 from amun_steps.store.step import Output, main, step
-from amun_steps.training import stack as stacks
 from amun_steps.training.data import load
-from amun_steps.training.device import device, images_on
 
 
 @step
@@ -29,20 +26,14 @@ def signals(
     """Write what the reference models in `listings`, in their order, say of every sample, `stack` models at a time.
 
     `signals` (references, N) float64 is Pr(x | theta); `correct` (references, N) bool, whether the label is predicted;
-    `included` (references, N) bool, whether the model was trained on it. Raises InputError for a model that is missing
-    or has other bytes than are listed.
+    `included` (references, N) bool, whether the model was trained on it. Raises InputError for a model that is missing,
+    has other bytes than are listed, or diverged.
     """
-    models = [model for listing in listings for model in read_listing(listing)]
     data = load(dataset)
-    where = device()
-    images = images_on(data, where)
-    progress = Progress("signals", "model", len(models))
     parts, correct = [], []
-    for start in range(0, len(models), stack):
-        logits = stacks.load(models[start : start + stack], where).predict(images).numpy()
+    for logits in outputs(listings, data, stack, "signals"):
         parts.append(rmia.signal(logits, data.labels, **signal))
         correct.append(logits.argmax(axis=-1) == data.labels)
-        progress.tell(start + len(logits), logits.shape[0] * logits.shape[1])
     found = {"signals": np.concatenate(parts), "correct": np.concatenate(correct)}
     write_arrays(output, found | {"included": load_inclusion(inclusion)})
 

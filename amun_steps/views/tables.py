@@ -161,7 +161,7 @@ def render(
                 if metric == "average_gap" and row.method == "retrained":
                     cell = "0.00"
                 elif pd.isna(mean):
-                    cell = "diverged"
+                    cell = "diverged" if row[f"{group.name}_diverged"] else "-"
                 else:
                     cell = f"{mean:.2f}" if rank is None else marks[rank].format(f"{mean:.2f}")
                     if not pd.isna(std):
@@ -259,6 +259,14 @@ def caption(summary: pd.DataFrame, layout: Layout) -> str:
         )
     if summary.filter(like="_diverged").to_numpy().any():
         text += " † Some runs diverged: they are in no mean, and are counted in the CSV."
+    if any(
+        (summary[f"{group.name}_average_gap_mean"].isna() & ~summary[f"{group.name}_diverged"].astype(bool))[
+            methods
+        ].any()
+        for group in layout.groups
+        if "average_gap" in layout.metrics
+    ):
+        text += " -: the retrained models diverged, so there is no gap."
     return text
 
 
