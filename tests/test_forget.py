@@ -32,9 +32,9 @@ def dataset(tmp_path):
     return path
 
 
-def made(step, dataset, tmp_path, **options):
+def made(step, dataset, tmp_path, seed=0, **options):
     """The forget sets and the test samples that a step writes."""
-    step(dataset=dataset, name="some", seed=0, output=tmp_path / "forget.h5", **options)
+    step(dataset=dataset, name="some", seed=seed, output=tmp_path / "forget.h5", **options)
     train = np.arange(90) < TRAIN
     return steps.load_forget(tmp_path / "forget.h5", train), steps.load_tests(tmp_path / "forget.h5", train)
 
@@ -155,11 +155,23 @@ def test_a_class_is_forgotten_whole_and_told_from_its_own_test_images(dataset, t
 
 @pytest.mark.parametrize(
     ("classes", "message"),
-    [([[6]], "found 6, expected classes from 0 to 5"), ([[0, 1, 2]], "3 of 6 classes are left, expected more than 3")],
+    [([[6]], "found 6, expected classes from 0 to 5"), ([[0, 1, 2]], "3 of 6 classes are left, 3 of them")],
 )
 def test_classes_that_leave_too_few_are_an_error(dataset, tmp_path, classes, message):
     with pytest.raises(InputError, match=f"^forget.some.classes: {message}"):
         made(steps.classes, dataset, tmp_path, classes=classes, sets=1)
+
+
+def test_a_class_without_test_images_is_neither_forgotten_nor_tuned_on(tmp_path):
+    """Its forget set could be told from nothing."""
+    labels, path = np.r_[LABELS[:TRAIN], np.resize([2, 4], 30)], tmp_path / "untested.h5"
+    write_arrays(path, {"images": np.zeros((90, 1, 2, 2), np.uint8), "labels": labels, "train": np.arange(90) < TRAIN})
+    for seed in range(5):
+        found, tests = made(steps.classes, path, tmp_path, classes=[[2]], sets=1, seed=seed)
+        assert np.unique(labels[found[1]]).tolist() == [4]
+        assert tests.any(axis=1).all()
+    with pytest.raises(InputError, match=r"^forget.some.classes: found 0, a class without test images"):
+        made(steps.classes, path, tmp_path, classes=[[0]], sets=1)
 
 
 # ---- memorisation ----------------------------------------------------------------------------------------------------
@@ -261,7 +273,7 @@ def test_a_small_share_is_not_rounded_away():
             "forget.some.indices: the lists leave 449 training samples, expected more than the 449 of the first",
         ),
         ({"classes": [10]}, "forget.some.classes: found 10, expected classes from 0 to 9"),
-        ({"classes": [[0, 1, 2, 3, 4]]}, "forget.some.classes: 5 of 10 classes are left, expected more than 5"),
+        ({"classes": [[0, 1, 2, 3, 4]]}, "forget.some.classes: 5 of 10 classes are left, 5 of them"),
     ],
 )
 def test_a_mistake_is_named_before_anything_runs(family, message, tmp_path, monkeypatch):

@@ -2,7 +2,9 @@
 
 import json
 import os
+import struct
 import time
+import zlib
 from pathlib import Path
 
 import h5py
@@ -119,6 +121,17 @@ def deep(path: Path) -> None:
     save(path, np.full((8, 8), 1000, np.uint16))
 
 
+def deep_colours(path: Path) -> None:
+    """A PNG of 16 bits in each of three channels, which Pillow does not write."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0))
+    rows = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + bytes(48) for _ in range(8))))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + rows + chunk(b"IEND", b""))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -133,6 +146,8 @@ def deep(path: Path) -> None:
         (lambda f: [(f / "test" / k / "b.png").unlink() for k in ("cat", "dog")], "folder: {f}/test: found no images"),
         (lambda f: damaged(f / "train" / "cat" / "x.png"), "{f}/train/cat/x.png: cannot be read as an image"),
         (lambda f: deep(f / "test" / "cat" / "b.png"), "{f}/test/cat/b.png: found more than 8 bits a channel"),
+        (lambda f: deep_colours(f / "test" / "cat" / "b.png"), "{f}/test/cat/b.png: found more than 8 bits a channel"),
+        (lambda f: (f / "train" / "d\udcff").mkdir(), "expected a class's name in UTF-8"),
     ],
 )
 def test_what_is_wrong_in_an_image_folder_is_named(folder, change, message):
@@ -182,6 +197,30 @@ def test_what_is_wrong_in_arrays_is_named(tmp_path, change, message):
         arrays.read(folder=put(tmp_path, **change), file="some.npz")
     assert str(tmp_path / "some.npz") in str(caught.value)
     assert message in str(caught.value)
+
+
+def test_labels_may_reach_to_the_end_of_their_type(tmp_path):
+    """255 + 1 is 0 in uint8: no class would have been missed."""
+    labels = np.arange(512, dtype=np.uint8)
+    kept = {"images": np.zeros((512, 1, 2, 2), np.uint8), "labels": labels, "train": np.arange(512) < 256}
+    assert arrays.sizes(folder=put(tmp_path, **kept), file="some.npz") == Sizes(256, 256, (1, 2, 2), 256)
+    labels[0] = 1
+    with pytest.raises(InputError, match=r"no training image of class 0, expected some of each from 0 to 255"):
+        arrays.sizes(folder=put(tmp_path, **kept), file="some.npz")
+
+
+def test_a_class_without_test_images_is_known(folder, tmp_path):
+    untested = train | LAST
+    found = arrays.sizes(folder=put(tmp_path / "arrays", train=untested), file="some.npz")
+    assert found.untested == (9,)
+    (folder / "test" / "cat" / "b.png").unlink()
+    assert image_folder.sizes(folder=str(folder), **FORM).untested == (0,)
+    with pytest.raises(ConfigError, match=r"forget.some.classes: found 9, a class without test images; expected one"):
+        check_family("forget.some", {"classes": [9]}, found, 8, "mine")
+    check_family("forget.some", {"classes": [8]}, found, 8, "mine")
+    few = Sizes(90, 10, (1, 8, 8), 4, (2, 3))
+    with pytest.raises(ConfigError, match=r"2 of 4 classes are left, 0 of them with test images; expected more than 1"):
+        check_family("forget.some", {"classes": [[0], [1]]}, few, 8, "mine")
 
 
 def test_a_file_that_has_no_arrays_is_named(tmp_path):

@@ -12,7 +12,7 @@ beginning with the parameter, for parameters that cannot be. Snakemake imports a
 starts, so what takes long to import belongs into `read`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -38,13 +38,14 @@ class Data(NamedTuple):
 class Sizes:
     """A data set's training and test samples, the (channels, height, width) of its images, and its classes.
 
-    names: those of the samples, training ones first, where they have some.
+    untested: classes that no test image is of. names: those of the samples, training ones first, where they have some.
     """
 
     train: int
     test: int
     shape: tuple[int, int, int]
     classes: int
+    untested: Sequence[int] = ()
     names: Sequence[str] | None = field(default=None, compare=False, repr=False)
 
 
@@ -63,18 +64,25 @@ def share_of(train: int, fraction: float, key: str, times: int = 1) -> int:
     return size
 
 
-def other_classes(count: int, classes: Sequence[Sequence[int]], key: str) -> list[int]:
+def other_classes(count: int, classes: Sequence[Sequence[int]], key: str, untested: Collection[int] = ()) -> list[int]:
     """Those of `count` classes that no set of classes to forget has; of them a tuning set is drawn, like the first.
 
+    untested: classes that no test image is of; a class to forget is told from its test images, so it is none of these.
     Raises InputError, naming the config's `key`, for classes that are not there, and where too few others are left.
     """
     asked = {number for wanted in classes for number in wanted}
     if max(asked) >= count:
         raise InputError(f"{key}: found {max(asked)}, expected classes from 0 to {count - 1}")
-    free = sorted(set(range(count)) - asked)
-    if len(free) <= len(classes[0]):
+    if without := asked & set(untested):
         raise InputError(
-            f"{key}: {len(free)} of {count} classes are left, expected more than {len(classes[0])}: as many are"
-            " forgotten while tuning, and something is to be kept"
+            f"{key}: found {min(without)}, a class without test images; expected one with some, as what is forgotten is"
+            " told from test images of its class"
+        )
+    left = sorted(set(range(count)) - asked)
+    free = [number for number in left if number not in untested]
+    if len(free) < len(classes[0]) or len(left) == len(classes[0]):
+        raise InputError(
+            f"{key}: {len(left)} of {count} classes are left, {len(free)} of them with test images; expected more than"
+            f" {len(classes[0])}: as many are forgotten while tuning, and something is to be kept"
         )
     return free

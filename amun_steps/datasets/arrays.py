@@ -47,10 +47,11 @@ def sizes(*, folder: str, file: str) -> Sizes:
         raise wrong("train", f"{bool(train.any())} for all images", "training images and test images")
     if labels.min() < 0 or labels.max() < 1:
         raise wrong("labels", f"from {labels.min()} to {labels.max()}", "classes from 0, at least 2")
-    without = np.setdiff1d(np.arange(labels.max() + 1), labels[train])
-    if len(without):
-        raise wrong("labels", f"no training image of class {without[0]}", f"some of each from 0 to {labels.max()}")
-    return Sizes(int(train.sum()), int((~train).sum()), tuple(map(int, shape[1:])), int(labels.max()) + 1)
+    classes = int(labels.max()) + 1  # in labels' own type 255 + 1 may be 0
+    without, untested = (sorted(set(range(classes)) - set(labels[part].tolist())) for part in (train, ~train))
+    if without:
+        raise wrong("labels", f"no training image of class {without[0]}", f"some of each from 0 to {classes - 1}")
+    return Sizes(int(train.sum()), int((~train).sum()), tuple(map(int, shape[1:])), classes, tuple(untested))
 
 
 def read(*, folder: str, file: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -22,6 +22,8 @@ def files(*, folder: str, size: Size, channels: int) -> dict[str, Path]:
     root, found = Path(folder).expanduser(), {}
     for part in ("train", "test"):
         for kind in _inside(root / part):
+            if not kind.name.isprintable():
+                raise InputError(f"folder: {kind.path!r}: expected a class's name in UTF-8; give it another")
             for entry in _inside(Path(kind)):
                 path = Path(entry)
                 if path.suffix.lower() not in SUFFIXES or not entry.is_file() or not entry.name.isprintable():
@@ -46,7 +48,9 @@ def sizes(*, folder: str, size: Size, channels: int) -> Sizes:
         raise InputError(f"channels: found {channels}, expected 1 (grey) or 3 (red, green, blue)")
     names = list(files(folder=folder, size=size, channels=channels))
     train = sum(name.startswith("train/") for name in names)
-    return Sizes(train, len(names) - train, (channels, *size), len({name.split("/")[1] for name in names}), names)
+    kinds, tested = sorted({name.split("/")[1] for name in names}), {name.split("/")[1] for name in names[train:]}
+    untested = tuple(number for number, kind in enumerate(kinds) if kind not in tested)
+    return Sizes(train, len(names) - train, (channels, *size), len(kinds), untested, names)
 
 
 def read(*, folder: str, size: Size, channels: int) -> Data:
@@ -83,10 +87,11 @@ def _pixels(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     try:
         with Image.open(path) as image:
             mode = image.mode
+            deep = mode[0] in "IF" or any(";16" in str(tile) for tile in image.tile)  # how a file's bytes are read
             pixels = image.convert("L" if channels == 1 else "RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow makes of damage
         raise InputError(f"{path}: cannot be read as an image ({error}): damaged or partial") from None
-    if mode[0] in "IF":  # Pillow would cut values off
+    if deep:  # Pillow would cut values off
         raise InputError(f"{path}: found more than 8 bits a channel (Pillow's mode {mode}), expected 8; convert it")
     if pixels.size != (width, height):
         pixels = pixels.resize((width, height), Image.Resampling.BILINEAR)

@@ -99,7 +99,7 @@ def check_family(key: str, wanted: Mapping[str, Any], sizes: Sizes | None, refer
                 sizes.train, wanted["fraction"], f"{key}.fraction", wanted["sets"] + 1 if "memorised" in wanted else 1
             )
         elif "classes" in wanted:
-            other_classes(sizes.classes, sets_of_classes(wanted["classes"]), f"{key}.classes")
+            other_classes(sizes.classes, sets_of_classes(wanted["classes"]), f"{key}.classes", sizes.untested)
         else:
             lists = {file: read_list(Path(file)) for file in _files(wanted)}
             if sizes.names is None and any(isinstance(sample, str) for samples in lists.values() for sample in samples):

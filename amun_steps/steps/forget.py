@@ -69,10 +69,12 @@ def classes(*, dataset: Path, name: str, classes: list[list[int]], sets: int, se
     """Take the training samples of each of `classes`, one or several at once, as a forget set.
 
     The tuning set is of as many of the other classes as the first, drawn at random. A set is told from the test samples
-    of its own classes. Raises InputError for classes that the data do not have and where too few others are left.
+    of its own classes. Raises InputError for classes that the data, or the test samples, do not have and where too few
+    others are left.
     """
     labels, train = load_labels(dataset)
-    free = other_classes(int(labels.max()) + 1, classes, f"forget.{name}.classes")
+    untested = set(labels.tolist()) - set(labels[~train].tolist())
+    free = other_classes(int(labels.max()) + 1, classes, f"forget.{name}.classes", untested)
     drawn = np.random.default_rng(seed_of(seed, "forget", name, "tuning")).choice(free, len(classes[0]), replace=False)
     members = [np.isin(labels, wanted) for wanted in [*classes[:sets], drawn]]
     _write(output, train, [np.flatnonzero(train & of) for of in members], [~train & of for of in members])
