@@ -137,7 +137,7 @@ MUTANTS = [
         ("values.groupby([*SETTING, *CLUSTERS])", "values.groupby(SETTING)", "ranked in each cell"),
         (".where(asked.where(~failed, spoke))", ".where(spoke)", "a judge that is not asked ranks nobody"),
         ("asked.where(~failed, spoke)", "asked", "what diverged is last, not left out"),
-        ("ranks[settings == settings.max()]", "ranks", "cells that all families have"),
+        ('ranked.groupby(["method", *CLUSTERS]', 'ranked.groupby(["method", "set"]', "a rank is one of a cell"),
         ('droplevel("method").mean(axis=1)', 'droplevel("method").min(axis=1)', "the mean over judges"),
         ("set.intersection(*", "set.union(*", "methods that all experiments have in common"),
         ("if value <= 1 - LEVEL}", "if value <= 0}", "methods that are told apart are not joined"),

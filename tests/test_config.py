@@ -9,6 +9,7 @@ import sys
 from copy import deepcopy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from running import clone
@@ -239,6 +240,32 @@ def test_so_does_the_clipped_experiment_of_a_figure():
     wanted = {"kind": "retrained_confidence", "experiment": "digits", "forget": ["random10"], "clipped": "clipped"}
     with pytest.raises(ConfigError, match=r"^figures.fig3: 'clipped' has attacked: forget"):
         views.load(config | {"figures": {"fig3": wanted}})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"originals": {"count": 7, "training": "scratch"}}, "with originals: 7, expected"),
+        ({"dataset": "others"}, 'with dataset: "others", expected "digits"'),
+    ],
+)
+def test_a_figure_compares_clipped_models_point_by_point(change, message):
+    config = changed("experiments.clipped", GOOD["experiments"]["digits"] | change)
+    config["datasets"]["others"] = GOOD["datasets"]["digits"] | {"seed": 9}
+    wanted = {"kind": "retrained_confidence", "experiment": "digits", "forget": ["random10"], "clipped": "clipped"}
+    config["figures"] = {"fig3": wanted}
+    with pytest.raises(ConfigError, match=rf"^figures.fig3.clipped: found an experiment {message}"):
+        views.load(config)
+
+
+def test_two_classes_have_no_other_labels_to_fine_tune_on(tmp_path):
+    images = {"images": np.zeros((40, 1, 8, 8), np.uint8), "labels": np.arange(40) % 2, "train": np.arange(40) < 30}
+    np.savez(tmp_path / "two.npz", **images)
+    config = changed("datasets.digits", {"source": "arrays", "folder": str(tmp_path), "file": "two.npz"})
+    with pytest.raises(ConfigError, match=r"^figures.fig1: found a figure of fine-tuning on datasets.digits"):
+        views.load(config)
+    del config["figures"]["fig1"]
+    views.load(config)
 
 
 def test_a_figure_s_method_can_do_with_its_access():

@@ -22,6 +22,8 @@ from amun_steps.views.figures import (
     draw_requests,
     figure,
 )
+from amun_steps.views.look import style_of
+from amun_steps.views.tables import METHODS
 
 
 @pytest.fixture
@@ -94,6 +96,24 @@ def test_distances_count_the_points_above_the_line(axis, sets):
     assert both.original.tolist() == [0, 0, 1, 1]
     assert [text.get_text() for text in axis.texts] == ["above the line: 50.0%"] * 2
     assert "one" in axis.get_xlabel()
+
+
+def test_distances_of_attacks_that_found_nothing_are_none(axis, tmp_path):
+    nothing = tmp_path / "nothing.h5"
+    write_arrays(nothing, {"distance": np.full(2, np.nan)})
+    found = draw_distances(axis, Panel("distances", "", ["one", "other"], [[0], [1]]), [[nothing], [nothing]])
+    assert found.empty
+    assert [text.get_text() for text in axis.texts] == ["found by neither"]
+
+
+def test_methods_look_different_and_none_like_the_star_of_retrained_models():
+    """Those of the shipped configs, and one's own, alike in all figures."""
+    shipped = [style_of(name) for name in METHODS if name != "retrained"]
+    assert len(set(shipped)) == len(shipped)
+    own = [style_of(f"mine{number}") for number in range(100)]
+    assert len(set(own)) > 25
+    assert not {marker for _, marker, _ in [*shipped, *own]} & {"*"}
+    assert not set(own) & set(shipped)
 
 
 def test_a_figure_is_the_same_bytes_each_time_with_its_numbers_beside_it(tmp_path, sets):
@@ -170,6 +190,29 @@ def test_a_grid_has_a_line_for_each_choice_of_the_rest_and_its_star(axis, tmp_pa
     assert lines["chosen"] == [[0.1, 2.0]]
     assert found.chosen.sum() == 1
     assert "stopped" not in lines
+
+
+@pytest.mark.parametrize(
+    ("grid", "label", "points"),
+    [
+        ({"soft": [True, False], "kind": ["a", "b"]}, "Choice", [[0, 4], [1, 3], [2, 5], [3, 6]]),
+        ({"soft": [True, False], "alpha": [10.0, 1.0]}, "Alpha", [[10, 4], [10, 3], [1, 5], [1, 6]]),
+    ],
+)
+def test_a_method_without_learning_rate_is_shown_over_what_is_a_number(axis, tmp_path, grid, label, points):
+    grid = {"learning_rate": [0.0], "step": [None], **grid}
+    gaps = iter([4.0, 3.0, 5.0, 6.0])
+    rows = [
+        {n: canonical(v) for n, v in point.items()} | {"original": 0, "average_gap": next(gaps)}
+        for point in choices(grid)
+    ]
+    files = tmp_path / "part.csv", tmp_path / "grid.csv", tmp_path / "best.json"
+    pd.DataFrame(rows).to_csv(files[0], index=False)
+    choose(parts=files[:1], grid=grid, on=[0], whole=files[1], best=files[2])
+    draw_grid(axis, Panel("grid", "", ["ssd"], [[0, 1]]), [files[1:]])
+    drawn = [point for line in axis.lines if line.get_label() != "chosen" for point in line.get_xydata().tolist()]
+    assert sorted(drawn) == sorted(points)
+    assert axis.get_xlabel() == label
 
 
 def test_choices_that_racing_stopped_are_crossed_out(axis, tmp_path):

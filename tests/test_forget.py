@@ -293,6 +293,19 @@ def test_too_few_references_cannot_choose_and_judge():
         views.load(wanted)
 
 
+def test_families_that_would_be_called_alike_have_their_names(tmp_path):
+    (tmp_path / "a.txt").write_text("1\n2")
+    (tmp_path / "b.txt").write_text("3\n4")
+    wanted = config(some={"indices": str(tmp_path / "a.txt")})
+    wanted["forget"]["other"] = {"indices": str(tmp_path / "b.txt")}
+    wanted["experiments"]["digits"]["forget"].append("other")
+    found = views.load(wanted).experiments["digits"].families
+    assert [found[name].label for name in ("some", "other")] == ["2 listed: some", "2 listed: other"]
+    assert found["other"].caption == "2 listed samples: other"
+    alone = views.load(config(some={"indices": str(tmp_path / "a.txt")})).experiments["digits"].families
+    assert alone["some"].label == "2 listed"
+
+
 def test_what_is_forgotten_is_part_of_the_address_by_content(tmp_path):
     def address(text, name="list.txt"):
         (tmp_path / name).write_text(text)

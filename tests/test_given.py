@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -235,6 +236,16 @@ def test_another_matrix_is_named(text, message, tmp_path):
     (tmp_path / "in.csv").write_text(text)
     with pytest.raises(InputError, match=rf"in.csv: {message}"):
         read_inclusion(tmp_path / "in.csv", 2, 3)
+
+
+def test_a_matrix_file_without_a_matrix_is_named(tmp_path):
+    with h5py.File(tmp_path / "group.h5", "w") as file:
+        file.create_group("inclusion")
+    np.savez(tmp_path / "empty.npz")
+    zipfile.ZipFile(tmp_path / "zip.npz", "w").close()
+    for name in ("group.h5", "empty.npz", "zip.npz"):
+        with pytest.raises(InputError, match=rf"{name}: cannot be read as an inclusion matrix"):
+            read_inclusion(tmp_path / name, 2, 3)
 
 
 def test_a_matrix_in_another_format_is_named(tmp_path):

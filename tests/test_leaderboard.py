@@ -75,9 +75,9 @@ def test_each_access_and_experiment_has_a_board_and_all_have_one_of_their_common
     assert list(found) == [(name, "with_remain") for name in ("all", "toy", "other")] + [("toy", "without_remain")]
     both = found["all", "with_remain"]
     assert set(both.methods) == {"rl", "ga"}
-    # among the two, in the sets that both experiments have: rl is first in each
-    assert both.methods["rl"].mean == 1
-    assert sorted(set(both.ranks.index.get_level_values("set"))) == [0, 1]
+    # among the two, rl is first in the sets that both experiments have; in the third, of one of them, it is not
+    assert both.ranks.loc["rl", NAMES[0]].tolist() == [1, 1, 2]
+    assert both.methods["rl"].mean == pytest.approx(4 / 3)
 
 
 def test_methods_that_are_told_apart_are_not_joined():
@@ -134,6 +134,22 @@ def test_judges_disagree_where_each_decides_distinguishably_for_another():
     assert markdown(list(boards(cells(ONE))), disagreements(pairs(cells(ONE)))).endswith("\nnone\n")
 
 
+def test_sets_that_one_family_alone_has_count_too():
+    """Three random sets beside one list: the list's set says of others no more than of itself."""
+    first = cells({"ft": [[1.0], [1.0], [2.0]], "rl": [[2.0], [2.0], [1.0]]})
+    second = cells({"ft": [[2.0]], "rl": [[1.0]]}, forget="list")
+    (board,) = boards(pd.concat([first, second]))
+    assert board.ranks.loc["ft", NAMES[0]].tolist() == [1.5, 1, 2]
+    assert board.methods["ft"].mean == pytest.approx(1.5)
+    assert board.methods["ft"].over == ("set",)
+
+
+def test_agreement_is_empty_for_a_judge_that_ranks_all_alike():
+    found = list(boards(cells(ONE, judge=NAMES[0])))
+    (line,) = (line for line in markdown(found, disagreements(pairs(cells(ONE)))).splitlines() if "| Agreement" in line)
+    assert "nan" not in line
+
+
 def test_the_figure_has_the_ranks_their_bars_and_a_heat_map():
     found = list(boards(cells(ONE)))
     left, right = draw(found).axes
@@ -168,6 +184,14 @@ def test_the_step_writes_the_same_bytes_each_time_also_of_nothing(tmp_path):
     assert written[0] == written[1]
     assert written[0][2].startswith(b"%PDF")
     assert len(written[0][0].splitlines()) == 3
+    told = [dict(zip(SETTING, ("null", "x", "with_remain"), strict=True)) | {"method": "NA", "other": "nan"}] * 2
+    told = [
+        row | {"judge": j, "difference": d, "distinguishable": True}
+        for row, j, d in zip(told, NAMES[:2], (1, -1), strict=True)
+    ]
+    pd.DataFrame(told).to_csv(tmp_path / "comparison.csv", index=False)
+    leaderboard(runs=[tmp_path / "runs.csv"], comparison=tmp_path / "comparison.csv", **files)
+    assert files["markdown_file"].read_text().splitlines()[-1].startswith("- null, x, with D_R: NA by ")
     assert len(written[2][0].splitlines()) == 1
 
 

@@ -47,8 +47,10 @@ def page(tmp_path) -> str:
         claims
     )
     runs = tmp_path / "digits.csv"
-    keys = ("method", "access", "forget", "set", "original", "run", "hyperparameters", "seed", "address")
-    pd.DataFrame([dict.fromkeys(keys, 1) | {"method": "amun", "address": "0123456789ab"}]).to_csv(runs)
+    keys = ("replicate", "method", "access", "forget", "set", "original", "run", "hyperparameters", "seed", "address")
+    made = [dict.fromkeys(keys, 1) | {"method": "amun", "address": "0123456789ab"}]
+    made.append(made[0] | {"method": "retrained", "original": None})
+    pd.DataFrame(made).to_csv(runs)
     (tmp_path / "store").mkdir()
     compared = tmp_path / "leaderboard.md"
     compared.write_text(
@@ -162,6 +164,8 @@ def test_claims_are_counted_and_each_run_has_its_address(page):
     assert "Of 3: 1 held, 1 failed, 0 undecided." in page
     assert "cannot be said" in page
     assert "0123456789ab" in page
+    assert "<th>replicate</th>" in page
+    assert "NA&gt;" not in page  # of a model that has no original
 
 
 def test_the_workflow_s_report_has_its_runtime(finished):

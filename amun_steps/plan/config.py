@@ -215,6 +215,13 @@ def _check_figure(name: str, config: Mapping[str, Any], sizes: Known) -> None:
     dataset = config["experiments"][figure["experiment"]]["dataset"] if "experiment" in figure else ""
     if "requests" in figure:
         _check_requests(figure["requests"], config, dataset, sizes)
+    if "clipped" in figure:
+        _check_clipped(f"{at}.clipped", *(config["experiments"][figure[key]] for key in ("clipped", "experiment")))
+    if figure["kind"] == "fine_tuning" and sizes[dataset] is not None and sizes[dataset].classes < 3:
+        raise ConfigError(
+            f"{at}: found a figure of fine-tuning on datasets.{dataset}, which has 2 classes; expected at least 3: on"
+            " some substitutes an image has neither its own label nor that of its adversarial example; take it out"
+        )
     if "recipe" in figure:
         _check_padding("training", figure["recipe"], config, dataset, sizes)
         for key in ("clipping", "trades"):
@@ -232,6 +239,18 @@ def _check_figure(name: str, config: Mapping[str, Any], sizes: Known) -> None:
     for method in figure.get("adaptive", ()):
         if "adversarial" not in method_needs(config["methods"][method].get("module", method)):
             raise ConfigError(f"{at}.adaptive: '{method}' uses no adversarial examples; take it out")
+
+
+def _check_clipped(at: str, clipped: Mapping[str, Any], plain: Mapping[str, Any]) -> None:
+    """Raise ConfigError for an experiment with clipped models, found at the key `at`, whose images or originals are not
+    those that it is compared with, point by point."""
+    found, expected = ({"dataset": of["dataset"], "originals": of["originals"]["count"]} for of in (clipped, plain))
+    for key, value in expected.items():
+        if found[key] != value:
+            raise ConfigError(
+                f"{at}: found an experiment with {key}: {shown(found[key])}, expected {shown(value)}, as the figure's"
+                " experiment has: it compares them image by image and original by original"
+            )
 
 
 def _check_figure_keys(at: str, figure: Mapping[str, Any]) -> None:

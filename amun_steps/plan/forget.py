@@ -1,7 +1,8 @@
 """What a family of forget sets of a config is: drawn at random, listed in files, whole classes, or by memorisation."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,18 @@ def family_of(wanted: Mapping[str, Any]) -> Family:
         note = f"The {label} were chosen by half of the reference models and judged by the other half."
         return Family("memorised", wanted, sets, label, f"{label[0].upper()}{label[1:]}", note)
     return Family("fraction", wanted, sets, share, f"Random forget ({share})")
+
+
+def told_apart(families: Mapping[str, Family]) -> dict[str, Family]:
+    """Families of an experiment by name; where two have one label, as two lists of as many samples, with their names in
+    it."""
+    count = Counter(family.label for family in families.values())
+    return {
+        name: family
+        if count[family.label] == 1
+        else replace(family, label=f"{family.label}: {name}", caption=f"{family.caption}: {name}")
+        for name, family in families.items()
+    }
 
 
 def _files(wanted: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from amun_steps.plan import given
-from amun_steps.plan.forget import family_of
+from amun_steps.plan.forget import family_of, told_apart
 from amun_steps.plan.messages import ConfigError
 from amun_steps.plan.signatures import said_content
 from amun_steps.plan.stage import Stage, stage
@@ -25,7 +25,7 @@ class Models:
         self.name, self.config, self.stages = name, config, stages
         self.wanted = config["experiments"][name]
         self.described: dict[tuple[str, ...], Stage] = {}
-        self.families = {family: family_of(config["forget"][family]) for family in self.wanted["forget"]}
+        self.families = told_apart({family: family_of(config["forget"][family]) for family in self.wanted["forget"]})
         self.seed = config["seed"]
         network = self.wanted["network"]
         self.network_code = f"amun_steps.models.{network['name']}"

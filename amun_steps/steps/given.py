@@ -189,7 +189,7 @@ def _read_matrix(path: Path) -> np.ndarray:
                     return file["inclusion"][:]
             case ".csv":
                 return np.loadtxt(path, delimiter=",", ndmin=2)
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, LookupError, TypeError, AttributeError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: cannot be read as an inclusion matrix ({f'{error}'.splitlines()[0]})") from None
     raise InputError(f"{path}: found '{path.suffix}', expected a .npy, .npz, .h5 or .csv file")
 

@@ -114,10 +114,10 @@ def draw_distances(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) ->
     both = np.isfinite(x) & np.isfinite(y)  # else one of the attacks found nothing
     x, y, original = x[both], y[both], original[both]
     axis.plot(x, y, ".", color="#0072B2", markersize=1.5, alpha=0.35, rasterized=True)
-    end = max(x.max(), y.max())
+    end = max([0.0, *x, *y])
     axis.plot([0, end], [0, end], "--", color="#000000", linewidth=0.8)
     axis.set(xlabel=f"$\\delta_x$, {panel.names[0]} ($\\ell_2$)", ylabel=f"$\\delta_x$, {panel.names[1]} ($\\ell_2$)")
-    _note(axis, 0.03, f"above the line: {100 * (y > x).mean():.1f}%")
+    _note(axis, 0.03, f"above the line: {100 * (y > x).mean():.1f}%" if len(x) else "found by neither")
     return pd.DataFrame({"x": x, "y": y, "original": original})
 
 
@@ -163,15 +163,17 @@ def draw_grid(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -> pd.D
 
     The files are the grid and the choice (see `amun_steps.steps.choose`). A trial that diverged has no point, and one
     that racing stopped is crossed out: its gap is over fewer originals. Of a method that has no learning rate it is
-    over its first hyperparameter that varies.
+    over its first hyperparameter of numbers that varies, or else a point for each choice.
     """
     rows, chosen = read_grid(*files[0])
     others = [name for name in chosen if name != "learning_rate"]
     varied = [name for name in others if rows[name].nunique() > 1]
     over, label = "learning_rate", "Learning rate"
-    if varied and not chosen["learning_rate"]:
-        over, label = varied[0], varied[0].replace("_", " ").capitalize()
-        rows[over], varied = rows[over].astype(float), varied[1:]
+    if not chosen["learning_rate"]:
+        numbers = [name for name in varied if pd.to_numeric(rows[name], errors="coerce").notna().all()]
+        over = numbers[0] if numbers else "choice"
+        label, varied = over.replace("_", " ").capitalize(), [name for name in varied if name != over]
+        rows[over] = rows[over].astype(float) if numbers else np.arange(len(rows))
     groups = rows.groupby(varied, sort=False, dropna=False) if varied else [((), rows)]
     for number, (values, line) in enumerate(groups):
         said = ", ".join(f"{name} {value}" for name, value in zip(varied, values, strict=True)) or "all"
@@ -183,7 +185,7 @@ def draw_grid(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -> pd.D
         axis.plot(stopped[over], stopped.average_gap, "x", color="#555555", zorder=3, label="stopped")
     best = rows[rows.chosen]
     axis.plot(best[over], best.average_gap, "*", color="#D55E00", markersize=10, zorder=3, label="chosen")
-    axis.set(xlabel=label, ylabel="Avg. Gap (points)", xscale="log")
+    axis.set(xlabel=label, ylabel="Avg. Gap (points)", xscale="linear" if over == "choice" else "log")
     return rows
 
 

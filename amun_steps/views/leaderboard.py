@@ -27,8 +27,9 @@ class Board:
     """A leaderboard: methods with the same access in one experiment, or those that several experiments have in common.
 
     ranks: the rank of each method (rows: method and CLUSTERS; from 1, the lowest distance) by each judge
-    (columns), its mean over families of forget sets, of all its experiments. methods: by mean rank, lowest first, with
-    it and its interval. groups: from the first to the last place of methods that are not told from each other.
+    (columns), its mean over those families of forget sets, of all its experiments, that have the cell. methods: by mean
+    rank, lowest first, with it and its interval. groups: from the first to the last place of methods that are not told
+    from each other.
     """
 
     experiment: str
@@ -61,7 +62,7 @@ def boards(cells: pd.DataFrame) -> Iterator[Board]:
     cells: see `distances`. In each cell methods are ranked by each judge that was asked of them; equal ones share the
     mean of their ranks, and one that diverged is last. A mean rank is over judges, families and experiments, all of
     which are taken as they are; its interval is about other sets and originals, which are paired by their numbers over
-    families and experiments.
+    families and experiments: a cell's rank is the mean over those that have it.
     """
     for access in dict.fromkeys(cells.index.get_level_values("access")):
         of_access = cells.xs(access, level="access", drop_level=False)
@@ -90,8 +91,6 @@ def _board(experiment: str, access: str, cells: pd.DataFrame) -> Board:
     values = cells[judges].fillna(math.inf).where(asked.where(~failed, spoke))
     ranked = values.groupby([*SETTING, *CLUSTERS]).rank()
     ranks = ranked.groupby(["method", *CLUSTERS], sort=False).mean()
-    settings = ranked.iloc[:, 0].groupby(["method", *CLUSTERS], sort=False).size()
-    ranks = ranks[settings == settings.max()]  # cells that all families have
     overall = _overall(ranks)
     means = {name: difference(values) for name, values in overall.items()}
     order = sorted(means, key=lambda name: means[name].mean)
@@ -168,7 +167,7 @@ def markdown(found: Sequence[Board], against: pd.DataFrame) -> str:
             ]
             for place, (name, rank) in enumerate(board.methods.items())
         ]
-        body.append(["Agreement", "", *(f"{value:.2f}" for value in agreed)])
+        body.append(["Agreement", "", *("" if pd.isna(value) else f"{value:.2f}" for value in agreed)])
         text += ["", board.title, "", *aligned(["", "Mean rank", *(judge.title for judge in board.judges)], body)]
     titles = {judge.name: judge.title for judge in JUDGES}
     text += ["", "Judges that decide a pair of methods for the one and for the other, each distinguishably:", ""]
@@ -197,7 +196,7 @@ def draw(found: Sequence[Board]) -> Figure:
             _draw_judges(right, board, judges)
         if found:
             left, right = axes[-1]
-            left.set_xlabel("Mean rank; a bar joins methods not told apart")
+            left.set_xlabel("Mean rank; a bar joins methods not told apart among all pairs")
             right.set_xticks(range(len(judges)), [typeset(judge.title) for judge in judges], rotation=60)
             for label in right.get_xticklabels():
                 label.set(ha="right", rotation_mode="anchor")
@@ -246,7 +245,9 @@ def leaderboard(
     """
     found = list(boards(distances(load(runs, judged))))
     table(found).to_csv(csv, index=False, float_format="%.4f", lineterminator="\n")
-    markdown_file.write_text(markdown(found, disagreements(pd.read_csv(comparison))), encoding="utf-8")
+    markdown_file.write_text(
+        markdown(found, disagreements(pd.read_csv(comparison, keep_default_na=False, na_values=[""]))), encoding="utf-8"
+    )
     save(draw(found), pdf, png)
 
 

@@ -1,6 +1,8 @@
 """How figures look: the colour, line and name of each method and set."""
 
+import itertools
 import re
+import zlib
 from pathlib import Path
 
 import matplotlib
@@ -44,8 +46,11 @@ STYLES = {
     "remain": ("#0072B2", "", "-"),
     "forget": ("#D55E00", "", "-"),
     "test": ("#009E73", "", "-"),
+    "amun_transferred": ("#F0A000", "h", "-"),
+    "amun_ffgsm": ("#7A3B00", "p", "-"),
 }
-OTHERS = ("#555555", "*", ":")
+OTHERS = list(itertools.product(("#4477AA", "#228833", "#EE6677", "#AA3377", "#66CCEE"), "8HPXd", (":", "-.")))
+"""Of which a method of one's own has one by its name, so that it looks alike in all figures."""
 GRID_STYLES = [
     {"color": colour, "linestyle": dashes, "marker": marker}
     for dashes, marker in (("-", "o"), ("--", "s"), (":", "^"))
@@ -81,7 +86,7 @@ WIDTH, HEIGHT = 2.3, 2.0
 
 def style_of(name: str) -> tuple[str, str, str]:
     """The colour, marker and dashes of a method or a set."""
-    return STYLES.get(name, OTHERS)
+    return STYLES.get(name) or OTHERS[zlib.crc32(name.encode()) % len(OTHERS)]
 
 
 def name_of(name: str) -> str:

@@ -259,7 +259,8 @@ def _receipts(store: Path) -> Iterator[dict]:
 
 def _provenance(runs: Sequence[Path]) -> str:
     """The commit, and each run of each experiment with its hyperparameters, seed and address."""
-    columns = ["method", "access", "forget", "set", "original", "run", "hyperparameters", "seed", "address"]
+    numbers = ["replicate", "set", "original", "run"]
+    columns = ["method", "access", "forget", *numbers, "hyperparameters", "seed", "address"]
     parts = [
         f"<p>Commit {_commit()}. Every number of a table is a mean over runs; a run's models lie in the folder of"
         " <code>results/store</code> whose name ends with its address, and <code>amun store why FILE</code>"
@@ -267,6 +268,7 @@ def _provenance(runs: Sequence[Path]) -> str:
     ]
     for path in runs:
         rows = read_runs(path)[columns]
+        rows = rows.assign(**{name: rows[name].map("{:g}".format, na_action="ignore") for name in numbers})
         parts.append(f"<details><summary>{path.stem}: {len(rows)} runs</summary>")
         parts.append('<div class="wide">' + _html(rows) + "</div></details>")
     return "\n".join(parts)
