@@ -312,7 +312,7 @@ MUTANTS = [
     *_of(
         "amun_steps/views/efficiency.py",
         "test_judgements.py::test_efficiency_is_the_seconds_of_retraining_for_one_of_unlearning"
-        " test_judgements.py::test_efficiency_is_not_said_where_a_receipt_is_missing_or_devices_differ",
+        " test_judgements.py::test_efficiency_is_not_said_where_a_receipt_is_missing_or_resumed_or_devices_differ",
         ("of.retrained_each * len(of.retrained)", "len(of.retrained)", "a job retrains several models"),
         ("([of.unlearned], of.runs)", "([of.unlearned], 1)", "a job has many runs"),
         ("comparable / (unlearn + once)", "comparable / unlearn", "the first request finds the adversarial examples"),

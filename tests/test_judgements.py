@@ -22,9 +22,9 @@ GOOD = yaml.safe_load((Path(__file__).parent / "tiny.yaml").read_text())
 ASKED = GOOD | {"judges": {"experiments": ["digits"]}}
 
 
-def receipt(path: Path, seconds: float, device: str = "cpu x86_64") -> str:
+def receipt(path: Path, seconds: float, device: str = "cpu x86_64", **more: object) -> str:
     path.with_name(f"{path.name}.json").write_text(
-        json.dumps({"seconds": seconds, "device": device, "sha256": "", "inputs": []})
+        json.dumps({"seconds": seconds, "device": device, "sha256": "", "inputs": [], **more})
     )
     return path.as_posix()
 
@@ -59,11 +59,14 @@ def test_a_method_without_adversarial_examples_does_nothing_once(timed):
     assert (row["once_seconds"], row["efficiency"], row["efficiency_first"]) == (0, 5, 5)
 
 
-def test_efficiency_is_not_said_where_a_receipt_is_missing_or_devices_differ(timed, tmp_path):
+def test_efficiency_is_not_said_where_a_receipt_is_missing_or_resumed_or_devices_differ(timed, tmp_path):
     receipt(tmp_path / "set1.h5", 60, device="a GPU")
     (row,) = efficiency([timed]).to_dict("records")
     assert row["unlearn_seconds"] == 5
     assert pd.isna(row["efficiency"])
+    receipt(tmp_path / "set1.h5", 1, resumed=True)  # the seconds of its last attempt
+    (row,) = efficiency([timed]).to_dict("records")
+    assert pd.isna([row["retrain_seconds"], row["efficiency"], row["efficiency_first"]]).all()
     (tmp_path / "set1.h5.json").unlink()
     (row,) = efficiency([timed]).to_dict("records")
     assert pd.isna([row["retrain_seconds"], row["efficiency"], row["efficiency_first"]]).all()

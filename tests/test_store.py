@@ -232,6 +232,7 @@ def test_partial_work_outlives_an_interruption_and_no_more(tmp_path):
     assert not (tmp_path / "out.txt").exists()
     in_two_attempts(output=tmp_path / "out.txt")
     assert (tmp_path / "out.txt").read_text() == "half and whole"
+    assert read_receipt(tmp_path / "out.txt")["resumed"]  # its seconds are not the whole work's
     assert sorted(os.listdir(tmp_path)) == ["out.txt", "out.txt.json"]
 
 

@@ -31,12 +31,14 @@ def receipt_of(
     inputs: Sequence[Path],
     code: str | None,
     began: datetime,
+    resumed: bool,
     seconds: float,
 ) -> str:
     """The receipt, as JSON, of the artifact that is to lie at `path` and now is in `file`.
 
     step: the dotted name of the function that made it from `inputs` with `parameters`. code: the fingerprint of its
-    code. began, seconds: when it was started, and how long it took.
+    code. began, seconds: when it was started, and how long it took; resumed: whether it went on with what an attempt
+    before had done, whose seconds nobody knows.
     """
     receipt = {
         "address": address_in(path),
@@ -50,6 +52,7 @@ def receipt_of(
         "device": device_name(),
         "host": socket.gethostname(),
         "began": began.isoformat(timespec="seconds"),
+        "resumed": resumed,
         "seconds": round(seconds, 3),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }

@@ -75,6 +75,7 @@ def step(function: Callable) -> Callable:
         start, began = time.perf_counter(), datetime.now(UTC)
         made = {"step": _name(function), "parameters": _parameters(given, outputs), "inputs": _inputs(given, outputs)}
         made["code"] = _code_of(made["step"])
+        made["resumed"] = bool(partial) and folder.exists()
         LOG.info("%s makes %s", made["step"], ", ".join(map(str, temporary)))
         LOG.info("with %s", canonical(made["parameters"]))
         try:

@@ -52,7 +52,8 @@ def efficiency(timed: Sequence[Timed]) -> pd.DataFrame:
     without. efficiency is retrain / unlearn, Cadet et al.'s (2024) RTE; efficiency_first is retrain / (unlearn + once):
     that of a single request. Neither has the search for hyperparameters in it.
 
-    NaN where a receipt is missing, and efficiencies where the jobs ran on more than one kind of device.
+    NaN where a receipt is missing or of a job that went on after an interruption, whose seconds are those of its last
+    attempt; and efficiencies where the jobs ran on more than one kind of device.
     """
     rows = []
     for of in timed:
@@ -63,7 +64,7 @@ def efficiency(timed: Sequence[Timed]) -> pd.DataFrame:
             (of.adversarial, len(of.adversarial)),
         ):
             receipts = [read_receipt(Path(path)) for path in paths]
-            known = all(receipts)
+            known = all(r and not r.get("resumed") for r in receipts)
             seconds.append(sum(r["seconds"] for r in receipts) / max(models, 1) if known else math.nan)
             devices |= {r["device"] for r in receipts if r}
         retrain, unlearn, once = seconds
