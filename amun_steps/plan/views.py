@@ -1,6 +1,7 @@
 """What people read: the runs of each experiment, tables and figures, each as a stage and the files that it shows."""
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,7 @@ def table(plan: Plan, name: str) -> View:
     of_rows = {(s.method, "" if in_columns else s.access) for s in shown}
     rows = [(m, a) for m in wanted["methods"] for a in ([""] if in_columns else wanted["access"])]
     layout = {
-        "title": name.replace("table", "Table "),
+        "title": re.sub(r"^table(?=\d)", "Table ", name),
         "rows": [{"method": m, "access": a} for m, a in [("retrained", ""), *rows] if (m, a) in of_rows],
         "groups": [
             {"forget": family, "access": access}

@@ -184,7 +184,7 @@ def _inline(cell: str) -> str:
 
 
 def _figure(path: Path, caption: str) -> str:
-    name = path.stem.replace("fig", "Figure ")
+    name = re.sub(r"^fig(?=\d)", "Figure ", path.stem)
     return f"<figure>{_image(path, name)}<figcaption>{name}. {_text(caption)}</figcaption></figure>"
 
 
