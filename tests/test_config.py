@@ -14,8 +14,7 @@ import pytest
 import yaml
 from running import clone
 
-from amun_steps.plan import config as config_module
-from amun_steps.plan import signatures, views
+from amun_steps.plan import figures, signatures, views
 from amun_steps.plan.messages import ConfigError
 from amun_steps.plan.networks import try_networks
 from amun_steps.plan.signatures import find_function
@@ -338,8 +337,8 @@ def test_what_a_reader_does_not_say_is_left_to_the_jobs(monkeypatch, tmp_path):
 
 def test_the_keys_of_a_figure_are_what_its_plan_takes():
     for kind, function in views.FIGURES.items():
-        assert config_module.FIGURES[kind] == tuple(inspect.signature(function).parameters)[2:]
-    assert list(config_module.FIGURES) == list(views.FIGURES)
+        assert figures.FIGURES[kind] == tuple(inspect.signature(function).parameters)[2:]
+    assert list(figures.FIGURES) == list(views.FIGURES)
 
 
 def test_snakemake_stops_with_the_message_before_any_job(tmp_path):

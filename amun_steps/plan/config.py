@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from amun_steps.datasets import Sizes, share_of
-from amun_steps.plan import given, judges, replicates
+from amun_steps.plan import figures, given, judges, replicates
 from amun_steps.plan.forget import check_family, family_of
-from amun_steps.plan.messages import ConfigError, key_shown, known, names, shown
+from amun_steps.plan.messages import ConfigError, known
 from amun_steps.plan.schema import check_schema
 from amun_steps.plan.signatures import check_call, method_needs, said_sizes, signature
 from amun_steps.plan.tuning import SCHEDULE, check_grid
@@ -192,31 +192,19 @@ def can(config: Mapping[str, Any], method: str, access: str) -> bool:
     return access == "with_remain" or "remain" not in method_needs(config["methods"][method].get("module", method))
 
 
-FIGURES = {
-    "fine_tuning": ("experiment", "forget", "recipe"),
-    "requests": ("experiment", "requests", "tuned_on", "methods", "adaptive", "show"),
-    "retrained_confidence": ("experiment", "forget", "clipped"),
-    "unlearned_confidence": ("experiment", "forget", "method", "access"),
-    "epsilons": ("of",),
-    "attack_distances": ("experiment", "attacks"),
-}
-"""The kinds of figures and their keys."""
-
-ON_ALL_OF_D = ("requests", "retrained_confidence", "epsilons", "attack_distances")
-"""Those that want adversarial examples of more samples than the forget sets have."""
-
-
 def _check_figure(name: str, config: Mapping[str, Any], sizes: Known) -> None:
     """Raise ConfigError for a figure whose keys are not its kind's, that names nothing, or whose parts do not go
     together."""
     at, figure = f"figures.{name}", config["figures"][name]
-    _check_figure_keys(at, figure)
-    _check_figure_names(at, figure, config)
+    figures.check_keys(at, figure)
+    figures.check_names(at, figure, config)
     dataset = config["experiments"][figure["experiment"]]["dataset"] if "experiment" in figure else ""
     if "requests" in figure:
         _check_requests(figure["requests"], config, dataset, sizes)
     if "clipped" in figure:
-        _check_clipped(f"{at}.clipped", *(config["experiments"][figure[key]] for key in ("clipped", "experiment")))
+        figures.check_clipped(
+            f"{at}.clipped", *(config["experiments"][figure[key]] for key in ("clipped", "experiment"))
+        )
     if figure["kind"] == "fine_tuning" and sizes[dataset] is not None and sizes[dataset].classes < 3:
         raise ConfigError(
             f"{at}: found a figure of fine-tuning on datasets.{dataset}, which has 2 classes; expected at least 3: on"
@@ -239,63 +227,6 @@ def _check_figure(name: str, config: Mapping[str, Any], sizes: Known) -> None:
     for method in figure.get("adaptive", ()):
         if "adversarial" not in method_needs(config["methods"][method].get("module", method)):
             raise ConfigError(f"{at}.adaptive: '{method}' uses no adversarial examples; take it out")
-
-
-def _check_clipped(at: str, clipped: Mapping[str, Any], plain: Mapping[str, Any]) -> None:
-    """Raise ConfigError for an experiment with clipped models, found at the key `at`, whose images or originals are not
-    those that it is compared with, point by point."""
-    found, expected = ({"dataset": of["dataset"], "originals": of["originals"]["count"]} for of in (clipped, plain))
-    for key, value in expected.items():
-        if found[key] != value:
-            raise ConfigError(
-                f"{at}: found an experiment with {key}: {shown(found[key])}, expected {shown(value)}, as the figure's"
-                " experiment has: it compares them image by image and original by original"
-            )
-
-
-def _check_figure_keys(at: str, figure: Mapping[str, Any]) -> None:
-    """Raise ConfigError for a figure, found at the key `at`, whose keys are not its kind's."""
-    kind, keys = figure["kind"], FIGURES[figure["kind"]]
-    for key in figure:
-        if key not in (*keys, "kind"):
-            raise ConfigError(f"{at}: unknown key {key_shown(key)} for '{kind}', expected one of {names(key, keys)}")
-    for key in keys:
-        if key not in figure:
-            raise ConfigError(f"{at}: lacks the key '{key}' that '{kind}' needs")
-    if "forget" in figure and isinstance(figure["forget"], str) != (kind == "fine_tuning"):
-        wanted = "the name of one family" if kind == "fine_tuning" else "a list of families"
-        raise ConfigError(f"{at}.forget: found {shown(figure['forget'])}, expected {wanted} of forget sets")
-
-
-def _check_figure_names(at: str, figure: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Raise ConfigError for a figure, found at the key `at`, with a name that the config does not have."""
-    pairs = figure.get("of", [figure])
-    for number, pair in enumerate(pairs):
-        where = f"{at}.of.{number}" if "of" in figure else at
-        known(f"{where}.experiment", pair["experiment"], config["experiments"])
-        if "attack" in pair:
-            known(f"{where}.attack", pair["attack"], config["attacks"])
-    experiment = config["experiments"][pairs[0]["experiment"]]
-    named = {
-        "forget": experiment["forget"],
-        "tuned_on": experiment["forget"],
-        "recipe": config["training"],
-        "clipped": config["experiments"],
-        "requests": config["requests"],
-        "method": experiment["methods"],
-        "methods": experiment["methods"],
-        "adaptive": figure.get("methods", ()),
-        "attacks": config["attacks"],
-    }
-    for key in set(named) & set(figure):
-        for value in figure[key] if isinstance(figure[key], list) else [figure[key]]:
-            known(f"{at}.{key}", value, named[key])
-    for name in [pair["experiment"] for pair in pairs] + [figure[key] for key in ("clipped",) if key in figure]:
-        if figure["kind"] in ON_ALL_OF_D and config["experiments"][name].get("attacked") == "forget":
-            raise ConfigError(
-                f"{at}: '{name}' has attacked: forget, and this figure needs adversarial examples of all of D; take the"
-                " figure out, or that key"
-            )
 
 
 def _check_requests(name: str, config: Mapping[str, Any], dataset: str, sizes: Known) -> None:
