@@ -151,6 +151,12 @@ def test_fine_tuning_on_the_adversarial_set_alone(adv, best, expected):
     assert [row["measured"] for row in found] == [adv - best, 95 - adv]
 
 
+def test_two_classes_have_fewer_substitutes():
+    rows = fine_tuned(90, 80)
+    found = next(of_fine_tuning(rows[~rows["set"].isin(["adv_rl", "orig_rl"])], "fig1"))
+    assert (found["measured"], found["held"]) == (10, "held")
+
+
 def test_nothing_can_be_said_of_substitutes_that_all_diverged():
     rows = fine_tuned(90, 80)
     rows.loc[(rows["set"] != "adv") & (rows.epoch == 1), "mean"] = math.nan

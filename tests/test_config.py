@@ -9,7 +9,6 @@ import sys
 from copy import deepcopy
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 from running import clone
@@ -255,16 +254,6 @@ def test_a_figure_compares_clipped_models_point_by_point(change, message):
     config["figures"] = {"fig3": wanted}
     with pytest.raises(ConfigError, match=rf"^figures.fig3.clipped: found an experiment {message}"):
         views.load(config)
-
-
-def test_two_classes_have_no_other_labels_to_fine_tune_on(tmp_path):
-    images = {"images": np.zeros((40, 1, 8, 8), np.uint8), "labels": np.arange(40) % 2, "train": np.arange(40) < 30}
-    np.savez(tmp_path / "two.npz", **images)
-    config = changed("datasets.digits", {"source": "arrays", "folder": str(tmp_path), "file": "two.npz"})
-    with pytest.raises(ConfigError, match=r"^figures.fig1: found a figure of fine-tuning on datasets.digits"):
-        views.load(config)
-    del config["figures"]["fig1"]
-    views.load(config)
 
 
 def test_a_figure_s_method_can_do_with_its_access():

@@ -68,7 +68,9 @@ def test_fine_tuning_is_shown_for_one_panel_and_averaged_over_originals(axis, tm
         for e in range(3)
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "finetuned.csv")
-    found = draw_curves(axis, Panel("curves", "", ["adv"], [[0]], "alone"), [[tmp_path / "finetuned.csv"]])
+    panel = Panel("curves", "", ["adv", "adv_rl"], [[0], [0]], "alone")  # the other, two classes have not
+    found = draw_curves(axis, panel, [[tmp_path / "finetuned.csv"]] * 2)
+    assert axis.get_legend_handles_labels()[1] == ["Adv"]
     assert found["mean"].tolist() == [6, 7, 8]
     assert found["max"].tolist() == [11, 12, 13]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 import toy
 
-from amun_steps.steps.finetune import PANELS, SETS, finetune, joined
+from amun_steps.steps.finetune import OTHERS, PANELS, SETS, finetune, joined
 from amun_steps.store.arrays import write_arrays
 from amun_steps.training.recipe import Schedule
 
@@ -45,9 +45,9 @@ def made(tmp_path_factory):
     return toy.files(tmp_path_factory.mktemp("toy"), sets=2)
 
 
-def tuned(made, where, *, forget=None, adversarial=None) -> pd.DataFrame:
+def tuned(made, where, *, dataset=None, forget=None, adversarial=None) -> pd.DataFrame:
     files, _ = made
-    options = {name: files[name] for name in ("dataset", "originals")}
+    options = {"dataset": dataset or files["dataset"], "originals": files["originals"]}
     options |= {"forget": forget or files["forget"], "adversarial": adversarial or files["adversarial"]}
     plan = toy.recipe(epochs=3, batch_size=200)  # all samples at once: their order does not matter
     schedule = Schedule(0.1)
@@ -57,6 +57,22 @@ def tuned(made, where, *, forget=None, adversarial=None) -> pd.DataFrame:
 
 def curve(rows: pd.DataFrame, name: str, panel: str = "alone") -> list[float]:
     return rows[(rows.panel == panel) & (rows["set"] == name)].sort_values(["original", "epoch"]).test_accuracy.tolist()
+
+
+def test_of_two_classes_there_are_no_sets_with_a_third_label(made, tmp_path):
+    """No label is neither an image's own nor its adversarial example's: the true one was taken."""
+    files, data = made
+    binary = {"images": data.images, "labels": (data.labels % 2).astype(np.int16), "train": data.train}
+    write_arrays(tmp_path / "dataset.h5", binary)
+    changed = []
+    for path in files["adversarial"]:
+        with h5py.File(path) as file:
+            arrays = {name: values[:] for name, values in file.items()}
+        changed.append(tmp_path / path.name)
+        write_arrays(changed[-1], arrays | {"label": arrays["label"] % 2})
+    rows = tuned(made, tmp_path, dataset=tmp_path / "dataset.h5", adversarial=changed)
+    assert set(rows["set"]) == set(SETS) - set(OTHERS)
+    assert set(tuned(made, tmp_path)["set"]) == set(SETS)
 
 
 def test_the_first_forget_set_is_fine_tuned_on_and_never_the_one_of_tuning(made, tmp_path):

@@ -201,15 +201,6 @@ def _check_figure(name: str, config: Mapping[str, Any], sizes: Known) -> None:
     dataset = config["experiments"][figure["experiment"]]["dataset"] if "experiment" in figure else ""
     if "requests" in figure:
         _check_requests(figure["requests"], config, dataset, sizes)
-    if "clipped" in figure:
-        figures.check_clipped(
-            f"{at}.clipped", *(config["experiments"][figure[key]] for key in ("clipped", "experiment"))
-        )
-    if figure["kind"] == "fine_tuning" and sizes[dataset] is not None and sizes[dataset].classes < 3:
-        raise ConfigError(
-            f"{at}: found a figure of fine-tuning on datasets.{dataset}, which has 2 classes; expected at least 3: on"
-            " some substitutes an image has neither its own label nor that of its adversarial example; take it out"
-        )
     if "recipe" in figure:
         _check_padding("training", figure["recipe"], config, dataset, sizes)
         for key in ("clipping", "trades"):

@@ -12,7 +12,7 @@ from amun_steps.steps.adversarial import load_adversarial
 from amun_steps.steps.forget import load_forget
 from amun_steps.store.progress import span
 from amun_steps.store.seeds import seed_of
-from amun_steps.store.step import InputError, Output, main, step
+from amun_steps.store.step import Output, main, step
 from amun_steps.training import stack as stacks
 from amun_steps.training.data import load
 from amun_steps.training.device import device, images_on
@@ -24,6 +24,9 @@ PANELS = ("with_data", "with_forget", "alone")
 
 SETS = ("orig", "adv", "adv_rs", "adv_rl", "orig_rl", "orig_advl")
 """D_F, D_A, and in its place D_ARS, D_ARL, D_RL and D_AdvL."""
+
+OTHERS = ("adv_rl", "orig_rl")
+"""Those whose labels are neither their images' own nor those of the adversarial examples."""
 
 
 @step
@@ -44,12 +47,10 @@ def finetune(
 
     Samples keep their number when sets are joined, so that D_F joined with itself has each twice. None of SETS is
     augmented, as D_A is not; D and D_F beside them are. `output` gets a row of CSV per original, panel, set and epoch,
-    from 0 for the original itself, with the test accuracy in percent. Raises InputError for data of two classes, where
-    no label is neither an image's own nor a wrong one.
+    from 0 for the original itself, with the test accuracy in percent. Of two classes none is neither an image's own nor
+    its wrong one: then there are no sets of OTHERS.
     """
     where, data = device(), load(dataset)
-    if data.classes < 3:
-        raise InputError(f"{dataset}: found {data.classes} classes, expected at least 3 to fine-tune on other labels")
     first = stacks.load([originals], where)
     forgotten = load_forget(forget, data.train)[0]
     images, labels = images_on(data, where), torch.from_numpy(data.labels)
@@ -64,6 +65,8 @@ def finetune(
         sets = joined(data.train, forgotten, rows, labels, wrong, other, start=sum(map(len, pool)))
         pool += [image.to(where), sphere.to(where)]
         for (panel, name), samples in sets.items():
+            if name in OTHERS and data.classes < 3:
+                continue
             order = seed_of(seed, "finetune", forget_name, original, panel, name)
             members.append((original, panel, name, Member(lambda *_, samples=samples: [samples], schedule, order)))
     found, together = [], torch.cat(pool)

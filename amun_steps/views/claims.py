@@ -128,12 +128,10 @@ def of_fine_tuning(rows: pd.DataFrame, name: str) -> Iterator[dict]:
     """Key Observation 2 and section 6.2.1, from a figure of fine-tuning."""
     alone = rows[rows.panel == 3].pivot(index="epoch", columns="set", values="mean")
     last, first = alone.iloc[-1], alone.iloc[0]
-    others = last[list(SUBSTITUTES)].dropna()  # not those of which all have diverged
-    text, rule = (
-        "Fine-tuned on D_A alone, a model keeps more test accuracy than on any substitute",
-        "final test accuracy",
-    )
-    rule += f" on D_A - that on {'any' if others.empty else others.idxmax() + ', the best'} substitute, > 0"
+    others = last.reindex(SUBSTITUTES).dropna()  # not those of which all have diverged, nor what two classes have not
+    text = "Fine-tuned on D_A alone, a model keeps more test accuracy than on any substitute"
+    best = "any" if others.empty else f"{others.idxmax()}, the best"
+    rule = f"final test accuracy on D_A - that on {best} substitute, > 0"
     yield claim("6.2.1", text, name, last.adv - others.max(), rule, "points", above=0)
     text, rule = "Fine-tuning on D_A alone does not lead to catastrophic forgetting", "it loses less than 10 points"
     yield claim("3.2", text, name, first.adv - last.adv, rule, "points lost", below=10)

@@ -40,6 +40,8 @@ def draw_curves(axis: Axes, panel: Panel, files: Sequence[Sequence[Path]]) -> pd
     found = rows.groupby(["set", "epoch"], sort=False).test_accuracy.agg(["mean", "min", "max"]).reset_index()
     for name in panel.names:
         curve = found[found["set"] == name]
+        if curve.empty:  # one that two classes have not
+            continue
         _line(axis, name, curve["epoch"], curve["mean"])
         axis.fill_between(curve["epoch"], curve["min"], curve["max"], color=style_of(name)[0], alpha=0.1, linewidth=0)
     axis.set(xlabel="Epoch", ylabel="Test accuracy (%)")
