@@ -409,8 +409,8 @@ MUTANTS = [
     *_of(
         "amun_steps/steps/signals.py",
         "test_steps.py::test_signals_are_those_of_the_models_one_by_one",
-        ("logits.argmax(axis=-1) == data.labels", "logits.argmax(axis=-1) != data.labels", "correct is correct"),
-        ("data.labels, **signal)", "data.labels)", "the signal's parameters are the config's, not the defaults"),
+        ("logits.argmax(axis=-1) == labels", "logits.argmax(axis=-1) != labels", "correct is correct"),
+        ("labels, **signal)", "labels)", "the signal's parameters are the config's, not the defaults"),
     ),
     *_of(
         "amun_steps/steps/outputs.py",

@@ -219,7 +219,7 @@ def test_a_class_without_test_images_is_known(folder, tmp_path):
         check_family("forget.some", {"classes": [9]}, found, 8, "mine")
     check_family("forget.some", {"classes": [8]}, found, 8, "mine")
     few = Sizes(90, 10, (1, 8, 8), 4, (2, 3))
-    with pytest.raises(ConfigError, match=r"2 of 4 classes are left, 0 of them with test images; expected more than 1"):
+    with pytest.raises(ConfigError, match=r"0 of the 2 classes that are left have test images, expected 1: as many"):
         check_family("forget.some", {"classes": [[0], [1]]}, few, 8, "mine")
 
 

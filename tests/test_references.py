@@ -192,8 +192,14 @@ def test_a_reference_that_diverged_is_named_before_anything_is_judged_by_it(wher
 
 
 @pytest.mark.parametrize("text", ["", "junk\n", f"{'0' * 64}  ../reference0.safetensors\n", f"{'0' * 63}  a\n"])
-def test_what_is_no_listing_is_named(where, read, text):
+def test_what_is_no_listing_is_named(where, text):
     (where / "models0to3.sha256").write_text(text)
     (where / "models0to3.sha256.json").unlink()
     with pytest.raises(InputError, match=r"models0to3.sha256: no listing of files with their SHA-256; delete it"):
-        signals(**read, listings=[where / "models0to3.sha256"], signal={}, output=where / "s.h5")
+        signals(
+            dataset=where / "none.h5",
+            inclusion=where / "none.h5",
+            listings=[where / "models0to3.sha256"],
+            signal={},
+            output=where / "s.h5",
+        )

@@ -78,11 +78,16 @@ def other_classes(count: int, classes: Sequence[Sequence[int]], key: str, untest
             f"{key}: found {min(without)}, a class without test images; expected one with some, as what is forgotten is"
             " told from test images of its class"
         )
-    left = sorted(set(range(count)) - asked)
-    free = [number for number in left if number not in untested]
-    if len(free) < len(classes[0]) or len(left) == len(classes[0]):
+    free = sorted(set(range(count)) - asked)
+    if len(free) <= len(classes[0]):
         raise InputError(
-            f"{key}: {len(left)} of {count} classes are left, {len(free)} of them with test images; expected more than"
-            f" {len(classes[0])}: as many are forgotten while tuning, and something is to be kept"
+            f"{key}: {len(free)} of {count} classes are left, expected more than {len(classes[0])}: as many are"
+            " forgotten while tuning, and something is to be kept"
         )
-    return free
+    tested = [number for number in free if number not in untested]
+    if len(tested) < len(classes[0]):
+        raise InputError(
+            f"{key}: {len(tested)} of the {len(free)} classes that are left have test images, expected"
+            f" {len(classes[0])}: as many are forgotten while tuning"
+        )
+    return tested

@@ -34,7 +34,8 @@ def check_keys(at: str, figure: Mapping[str, Any]) -> None:
 
 
 def check_names(at: str, figure: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Raise ConfigError for a figure, found at the key `at`, with a name that the config does not have."""
+    """Raise ConfigError for a figure, found at the key `at`, with a name that the config does not have, or of an
+    experiment that it cannot show."""
     pairs = figure.get("of", [figure])
     for number, pair in enumerate(pairs):
         where = f"{at}.of.{number}" if "of" in figure else at
@@ -62,9 +63,11 @@ def check_names(at: str, figure: Mapping[str, Any], config: Mapping[str, Any]) -
                 f"{at}: '{name}' has attacked: forget, and this figure needs adversarial examples of all of D; take the"
                 " figure out, or that key"
             )
+    if "clipped" in figure:
+        _check_clipped(f"{at}.clipped", config["experiments"][figure["clipped"]], experiment)
 
 
-def check_clipped(at: str, clipped: Mapping[str, Any], plain: Mapping[str, Any]) -> None:
+def _check_clipped(at: str, clipped: Mapping[str, Any], plain: Mapping[str, Any]) -> None:
     """Raise ConfigError for an experiment with clipped models, found at the key `at`, whose images or originals are not
     those that it is compared with, point by point."""
     found, expected = ({"dataset": of["dataset"], "originals": of["originals"]["count"]} for of in (clipped, plain))

@@ -9,7 +9,6 @@ from amun_steps.steps.outputs import outputs
 from amun_steps.steps.subsets import load_inclusion
 from amun_steps.store.arrays import write_arrays
 from amun_steps.store.step import Output, main, step
-from amun_steps.training.data import load
 
 
 @step
@@ -26,8 +25,7 @@ def confidences(
     `log_odds` (references, N) float64 is log p_y - log(1 - p_y); `included` (references, N) bool, whether the model was
     trained on the sample. Raises InputError for a model that is missing, has other bytes than are listed, or diverged.
     """
-    data = load(dataset)
-    parts = [log_odds(logits, data.labels) for logits in outputs(listings, data, stack, "confidences")]
+    parts = [log_odds(*said) for said in outputs(dataset, listings, stack, "confidences")]
     write_arrays(output, {"log_odds": np.concatenate(parts), "included": load_inclusion(inclusion)})
 
 

@@ -10,7 +10,6 @@ from amun_steps.steps.outputs import outputs
 from amun_steps.steps.subsets import load_inclusion
 from amun_steps.store.arrays import write_arrays
 from amun_steps.store.step import Output, main, step
-from amun_steps.training.data import load
 
 
 @step
@@ -29,11 +28,10 @@ def signals(
     `included` (references, N) bool, whether the model was trained on it. Raises InputError for a model that is missing,
     has other bytes than are listed, or diverged.
     """
-    data = load(dataset)
     parts, correct = [], []
-    for logits in outputs(listings, data, stack, "signals"):
-        parts.append(rmia.signal(logits, data.labels, **signal))
-        correct.append(logits.argmax(axis=-1) == data.labels)
+    for logits, labels in outputs(dataset, listings, stack, "signals"):
+        parts.append(rmia.signal(logits, labels, **signal))
+        correct.append(logits.argmax(axis=-1) == labels)
     found = {"signals": np.concatenate(parts), "correct": np.concatenate(correct)}
     write_arrays(output, found | {"included": load_inclusion(inclusion)})
 

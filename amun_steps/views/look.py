@@ -23,6 +23,8 @@ STYLES = {
     "l1_sparse": ("#8C8C00", "<", "--"),
     "salun": ("#7F3C8D", ">", "--"),
     "amun_ddn": ("#A0522D", "d", "-"),
+    "amun_transferred": ("#F0A000", "h", "-"),
+    "amun_ffgsm": ("#7A3B00", "p", "-"),
     # the others in Tol's muted colours
     "neggrad_plus": ("#AA4499", "p", "-."),
     "scrub": ("#332288", "h", "-."),
@@ -46,8 +48,6 @@ STYLES = {
     "remain": ("#0072B2", "", "-"),
     "forget": ("#D55E00", "", "-"),
     "test": ("#009E73", "", "-"),
-    "amun_transferred": ("#F0A000", "h", "-"),
-    "amun_ffgsm": ("#7A3B00", "p", "-"),
 }
 OTHERS = list(itertools.product(("#4477AA", "#228833", "#EE6677", "#AA3377", "#66CCEE"), "8HPXd", (":", "-.")))
 """Of which a method of one's own has one by its name, so that it looks alike in all figures."""
