@@ -10,7 +10,7 @@ from ratios import Ratio, alternated, short
 from amun_steps.attacks import norms
 from amun_steps.steps.adversarial import Attack, Search, build_adversarial_set, choose_epsilon_init
 
-NEAREST = Attack("ddn", {"steps": 20}, Search(100, 1.0, 0.5))
+NEAREST = Attack("ddn", {"steps": 16, "gamma": 0.2, "last_gamma": 0.01}, Search(100, 1.0, 0.5))
 
 
 def attacked(samples: int | None, epochs: int | None):

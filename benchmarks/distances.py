@@ -29,6 +29,8 @@ def main() -> None:
             row(Attack("pgd", parameters, Search(100, 0.01, share)), "PGD-50", str(restart).lower())
     for steps in (20, 50, 100):
         row(Attack("ddn", {"steps": steps}, Search(100, 1.0, 0.5)), f"DDN-{steps}", "-")
+    shrinking = {"steps": 16, "gamma": 0.2, "last_gamma": 0.01}
+    row(Attack("ddn", shrinking, Search(100, 1.0, 0.5)), "DDN-16, `gamma` from 0.2 to 0.01", "-")
 
 
 if __name__ == "__main__":

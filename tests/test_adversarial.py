@@ -365,7 +365,8 @@ def test_ffgsm_is_cheaper_and_farther_than_pgd():
 
 
 def literal_ddn(forward, x, y, norm, steps, gamma):
-    """The paper's Algorithm 1 without its rounding, one sample: the nearest adversarial image that it meets."""
+    """The paper's Algorithm 1 without its rounding, one sample: the nearest adversarial image that it meets. gamma: of
+    each step."""
     current, best, nearest = x, None, math.inf
     for k in range(steps):
         current = current.detach().requires_grad_()
@@ -373,7 +374,7 @@ def literal_ddn(forward, x, y, norm, steps, gamma):
         (g,) = torch.autograd.grad(F.cross_entropy(logits, y), current)
         delta = current.detach() - x
         delta = delta + (0.01 + 0.99 * (1 + math.cos(math.pi * k / steps)) / 2) * g / g.norm()
-        norm = norm * (1 - gamma if logits.argmax(dim=1).item() != y.item() else 1 + gamma)
+        norm = norm * (1 - gamma[k] if logits.argmax(dim=1).item() != y.item() else 1 + gamma[k])
         current = (x + norm * delta / delta.norm()).clamp(0, 1)
         if forward(current).argmax(dim=1).item() != y.item() and (current - x).norm().item() < nearest:
             best, nearest = current.detach(), (current.detach() - x).norm().item()
@@ -381,16 +382,21 @@ def literal_ddn(forward, x, y, norm, steps, gamma):
 
 
 @pytest.mark.parametrize("start", [0.02, 0.5, 3.0])
-def test_ddn_is_the_rule_sample_by_sample(start):
+@pytest.mark.parametrize(
+    ("parameters", "gamma"),
+    [({}, [0.05] * 20), ({"gamma": 0.2, "last_gamma": 0.01}, 0.105 + 0.095 * np.cos(np.arange(20) * np.pi / 20))],
+)
+def test_ddn_is_the_rule_sample_by_sample(start, parameters, gamma):
     forward = classifier(3, torch.float64)
     x = images(30)[0].double()
     y = forward(x).argmax(dim=1)
     y[0] = (y[0] + 1) % 10
-    found = build_adversarial_set(forward, x, y, start, DDN, SEEDS)
+    ddn = replace(DDN, parameters={"steps": 20} | parameters)
+    found = build_adversarial_set(forward, x, y, start, ddn, SEEDS)
     assert found.distance[0] == found.passes[0] == found.epsilon[0] == 0
     for n in range(1, 30):
         rounds, norm = 0, start
-        while (image := literal_ddn(forward, x[n : n + 1], y[n : n + 1], norm, 20, 0.05)) is None:
+        while (image := literal_ddn(forward, x[n : n + 1], y[n : n + 1], norm, 20, gamma)) is None:
             rounds, norm = rounds + 1, 2 * norm
         torch.testing.assert_close(found.image[n : n + 1], image, rtol=1e-3, atol=1e-4)
         assert found.passes[n].item() == 20 * (rounds + 1)
