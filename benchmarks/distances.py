@@ -19,15 +19,15 @@ def main() -> None:
     def row(attack: Attack, name: str, restart: str) -> None:
         start = choose_epsilon_init(forward, x[:100], y[:100], attack, range(100))
         found = build_adversarial_set(forward, x, y, start, attack, range(300))
-        numbers = (start, found.distance.median(), found.distance.mean(), found.passes.double().mean())
-        said = " | ".join(f"{number:.2f}" for number in numbers)
-        print(f"| {name} | {attack.search.share} | {restart} | {said} |", flush=True)
+        near = f"{found.distance.median():.3f} | {found.distance.mean():.3f}"
+        work = f"{found.passes.double().mean():.1f}"
+        print(f"| {name} | {attack.search.share} | {restart} | {start:.2f} | {near} | {work} |", flush=True)
 
-    for share in (0.95, 0.5, 0.2, 0.05):
+    for share in (0.95, 0.5, 0.05):
         for restart in (True, False):
             parameters = {"steps": 50, "relative_step": 0.1, "restart": restart}
             row(Attack("pgd", parameters, Search(100, 0.01, share)), "PGD-50", str(restart).lower())
-    for steps in (20, 50, 100):
+    for steps in (20, 100):
         row(Attack("ddn", {"steps": steps}, Search(100, 1.0, 0.5)), f"DDN-{steps}", "-")
     shrinking = {"steps": 16, "gamma": 0.2, "last_gamma": 0.01}
     row(Attack("ddn", shrinking, Search(100, 1.0, 0.5)), "DDN-16, `gamma` from 0.2 to 0.01", "-")
