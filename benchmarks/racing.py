@@ -46,7 +46,10 @@ def main(path: Path, name: str, shares: list[float]) -> None:
     written.write_text(yaml.safe_dump(config))
     stages = Plan(config).experiments[name]
     settings = list(tuned(stages))
-    if not make([written], [stage.file("best.json") for _, _, stage in settings]):
+    wanted = [stage.file("best.json") for _, _, stage in settings]
+    for _, family, stage in settings:  # of the reported sets, too: tuning asks for those of its own alone
+        wanted += [stage.builds_on["retrained"].file(f"set{k}.h5") for k in range(stages.families[family].sets)]
+    if not make([written], list(dict.fromkeys(wanted))):
         raise SystemExit("a job failed, see above")
     grids = {stage.slug: read_gaps(stage) for _, _, stage in settings}
     size = sum(gaps.size for gaps in grids.values())

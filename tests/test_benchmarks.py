@@ -230,10 +230,12 @@ def test_racing_is_replayed_in_every_order_of_the_originals(tmp_path, monkeypatc
         stage.folder.mkdir(parents=True)
         found = gaps if method == "ft with remain" else gaps[:, [0, 0]]
         pd.DataFrame({"average_gap": found.ravel()}).to_csv(stage.folder / "grid.csv")
-    monkeypatch.setattr(racing, "make", lambda configs, targets: all(Path(t).parent.is_dir() for t in targets))
+    asked = []
+    monkeypatch.setattr(racing, "make", lambda configs, targets: asked.extend(targets) or True)
     monkeypatch.setattr(racing, "reported", lambda stages, stage, family, number: np.array([number, number + 2.0]))
     monkeypatch.setattr(racing, "cpu_seconds", lambda stages, stage, family, share: 6.0 if share else 8.0)
     racing.main(tmp_path / "config.yaml", "digits", [0.5])
+    assert {Path(name).name for name in asked} == {"best.json", "set0.h5"}, "what `reported` reads, too"
     printed = capsys.readouterr().out
     assert "3 grids of 12 choices, 24 trials" in printed
     assert "| 0.5 | 75% | 1 of 6 (16.7%) | 0.50 (0.50) |" in printed
