@@ -700,6 +700,7 @@ MUTANTS = [
         ("1 - gamma, 1 + gamma", "1 + gamma, 1 - gamma", "the norm shrinks where the image is adversarial"),
         ("< nearest).flatten()", "> 0).flatten()", "the nearest is kept"),
         ("offset + step * gradient", "offset - step * gradient", "the loss is ascended"),
+        ("gamma if last_gamma is None else last_gamma", "gamma", "gamma comes down to the last one"),
     ),
     *_of(
         "amun_steps/methods/bs.py",
