@@ -337,14 +337,15 @@ def test_unsir_impairs_by_noise_that_theta_o_gets_wrong_then_repairs():
 # methods that train nothing
 
 
-def test_ssd_dampens_what_matters_more_to_d_f():
+@pytest.mark.parametrize(("alpha", "dampening"), [(1.3, 0.5), (0.5, 1.0)])  # the second: some factors are above 1
+def test_ssd_dampens_what_matters_more_to_d_f(alpha, dampening):
     module = module_of(trained())
     to_f = each_gradient(module, FORGET).square().mean(dim=0)
     to_d = each_gradient(module, [*REMAIN, *FORGET]).square().mean(dim=0)
     weights, expected = vector(module), []
     for weight, f, d in zip(weights.tolist(), to_f.tolist(), to_d.tolist(), strict=True):
-        expected.append(weight * min(0.5 * d / f, 1) if f > 1.3 * d else weight)
-    found = ssd.unlearn(asked(), alpha=1.3, dampening=0.5)
+        expected.append(weight * min(dampening * d / f, 1) if f > alpha * d else weight)
+    found = ssd.unlearn(asked(), alpha=alpha, dampening=dampening)
     close(found.start.weights[0], torch.tensor(expected))
     dampened = (found.start.weights[0] != weights).float().mean()
     assert 0.05 < dampened < 0.95
