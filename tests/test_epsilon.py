@@ -5,7 +5,7 @@ import math
 import literal_judges
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from amun_steps.judging.epsilon import epsilons, points, score
@@ -41,7 +41,18 @@ def test_two_kinds_that_never_overlap_have_the_largest_epsilon():
 def test_models_that_all_say_nearly_the_same_have_the_largest_epsilon():
     wide = np.linspace(0, 1, 10)[:, None]
     assert epsilons(wide, 0.45 + 0.009 * wide) == 50
+    beneath = np.array([0, 0.2, 0.4545, 0.8, 1])[:, None]  # no rule tells its third without an error
+    assert epsilons(beneath, 0.45 + 0.0099 * wide) == 50 > epsilons(beneath, 0.45 + 0.0101 * wide)
     assert epsilons(np.ones((4, 1)), np.ones((4, 1))) == 0  # no rule tells one point from itself
+
+
+def test_a_threshold_is_for_the_kind_with_the_larger_median():
+    """So far apart that intervals, which hold nearly all of the narrower kind, tell less."""
+    low, high = np.arange(0.0, 36, 4), np.array([3.0, 14, 22, 27, 30, 33, 34, 37, 39])
+    expected = literal_judges.epsilon(low.tolist(), high.tolist())
+    assert expected > 0
+    for kinds in ((low, high), (high, low)):
+        assert epsilons(*(kind[:, None] for kind in kinds)) == pytest.approx([expected])
 
 
 def test_an_interval_s_ends_reach_no_farther_than_two():
@@ -59,6 +70,7 @@ def test_equal_gaussians_have_the_epsilon_of_chance():
 
 
 @given(st.floats(0, 50), st.integers(3, 1000))
+@example(3.2, 21)  # ceil(log 20) is 3, ceil(log 21) is 4
 def test_points_are_halved_from_bucket_to_bucket_up_to_what_so_many_models_could_show(epsilon, models):
     assert points(np.array([epsilon]), models) == literal_judges.points(epsilon, models)
 

@@ -39,6 +39,8 @@ def test_each_metric_compares_the_two_sets_that_it_is_named_for():
     assert asked == found
     fewer = Judge(np.ones(6), labels, train, SIGNAL, 2.0).metrics(logits, membership, forget, remain=np.arange(6) == 0)
     assert (fewer["retain_accuracy"], fewer["fr_auc"], fewer["rt_auc"]) == (100, 100, 100)
+    alike = Judge(np.ones(6), labels, train, SIGNAL, 2.0).metrics(logits, membership, forget, alike=np.arange(6) == 5)
+    assert (alike["ft_auc"], alike["tpr_at_1_fpr"], alike["rt_auc"]) == (100, 100, 75)  # D_F against the second of D_T
 
 
 def test_the_share_at_a_false_positive_rate_is_of_the_forget_set_against_the_test_set():
