@@ -125,6 +125,23 @@ def test_a_row_of_scores_is_every_metric_by_its_definition(arrays, tmp_path, gam
     assert f"-> some, random: {said}" in caplog.messages
 
 
+def test_each_set_is_told_from_its_own_test_samples(arrays, tmp_path):
+    labels, train, sets, signals, logits = arrays
+    files, tests = written(tmp_path, arrays), np.array([~train & (labels == c) for c in (0, 1, 2)])
+    write_arrays(files["forget"], {"forget": sets, "test": tests})
+    made = {"scores": tmp_path / "scores.h5", "runs": tmp_path / "runs.csv"}
+    everyone = [outputs(tmp_path / "all.h5", logits[:1], -1)]
+    score(**files, outputs=everyone, names=NAMES, signal=SIGNAL, gamma=2.0, seed=0, **made)
+    membership = literal.rmia(literal.signals(logits[0], labels), signals, 2.0)
+    for which, row in pd.read_csv(made["runs"]).iterrows():
+        remain, own = train & ~sets[which], tests[which]
+        found = literal.judged(logits[0], labels, membership, remain, sets[which], own)
+        assert row.ft_auc == pytest.approx(found["ft_auc"], abs=1e-5)
+        assert row.forgotten_class_accuracy == pytest.approx(found["test_accuracy"], abs=1e-5)
+        whole = literal.judged(logits[0], labels, membership, remain, sets[which], ~train)
+        assert row.rt_auc == pytest.approx(whole["rt_auc"], abs=1e-5)
+
+
 # ---- the step `tune`, where a learning rate of 0 leaves the originals as they are ------------------------------------
 
 
