@@ -49,6 +49,13 @@ def test_a_mean_rank_is_over_cells_and_its_interval_about_others():
     assert board.alike() == {"ft": True, "rl": True, "ga": True}
 
 
+def test_a_rank_is_one_of_a_set_and_an_original_and_its_interval_knows_both():
+    (board,) = boards(cells({"ft": [[1.0, 2.0], [1.0, 2.0], [3.0, 1.0]], "rl": [[2.0, 1.0], [3.0, 1.0], [1.0, 2.0]]}))
+    ranks = board.ranks.loc["ft", NAMES[0]]
+    assert ranks.to_dict() == {(0, s, o): rank for (s, o), rank in np.ndenumerate([[1, 2], [1, 2], [2, 1]])}
+    assert board.methods["ft"] == difference(ranks)
+
+
 def test_ties_share_their_ranks_and_what_diverged_is_last():
     (board,) = boards(cells({"ft": [[1.0]], "rl": [[math.nan]], "ga": [[1.0]]}))
     assert {name: rank.mean for name, rank in board.methods.items()} == {"ft": 1.5, "ga": 1.5, "rl": 3}
