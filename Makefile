@@ -3,7 +3,7 @@
 # often more as REPLICATES says.
 # make ensemble: a few methods by 100 unlearned and 100 retrained models of each forget set, on digits; at most an hour.
 # make report: what make all makes in one HTML file. make fashion: all methods on Fashion-MNIST, two hours.
-# make bench: what this costs beside other packages and code, into benchmarks/README.md; 20 minutes.
+# make bench: what this costs beside other packages and code, into benchmarks/README.md; 8 to 20 minutes.
 # make plan: what CONFIG will cost, before it runs. make test: the tests, a file on each core.
 # make faults: the workflow killed KILLS times.
 # make mutants: whether the tests notice wrong science, two edits side by side. Each installs what it needs.

@@ -47,9 +47,9 @@ def main(path: Path, name: str, shares: list[float]) -> None:
     stages = Plan(config).experiments[name]
     settings = list(tuned(stages))
     wanted = [stage.file("best.json") for _, _, stage in settings]
-    for _, family, stage in settings:  # of the reported sets, too: tuning asks for those of its own alone
-        wanted += [stage.builds_on["retrained"].file(f"set{k}.h5") for k in range(stages.families[family].sets)]
-    if not make([written], list(dict.fromkeys(wanted))):
+    for family in stages.wanted["forget"]:  # the reported sets', too: tuning asks for its own set's alone
+        wanted += [stages.retrained(family).file(f"set{k}.h5") for k in range(stages.families[family].sets)]
+    if not make([written], wanted):
         raise SystemExit("a job failed, see above")
     grids = {stage.slug: read_gaps(stage) for _, _, stage in settings}
     size = sum(gaps.size for gaps in grids.values())

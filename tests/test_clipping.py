@@ -232,7 +232,7 @@ def test_weights_that_a_mask_holds_are_not_clipped(least):
     before, half = models.weights.clone(), torch.arange(models.weights.shape[1]) % 2 > 0
     masks = [half, torch.ones_like(half)]
     members = [Member(lambda *_: [Samples.of(torch.arange(64), labels)], Schedule(0.05), 0, mask=m) for m in masks]
-    held = []  # after each epoch: what is clipped meanwhile is what the others are trained beside
+    held = []  # after each epoch, not at the end alone
 
     def look() -> None:
         held.append(torch.equal(models.weights[0][~half], before[0][~half]))

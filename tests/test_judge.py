@@ -27,19 +27,18 @@ def test_each_metric_compares_the_two_sets_that_it_is_named_for():
     labels = np.array([0, 0, 1, 1, 1, 1])
     logits = np.eye(2)[[0, 1, 1, 1, 0, 0]]
     membership = np.array([3.0, 1.0, 2.0, 2.0, 2.0, 0.0])
-    found = Judge(np.ones(6), labels, train, SIGNAL, 2.0).metrics(logits, membership, forget)
+    judge = Judge(np.ones(6), labels, train, SIGNAL, 2.0)
+    found = judge.metrics(logits, membership, forget)
     assert (found["unlearn_accuracy"], found["retain_accuracy"], found["test_accuracy"]) == (100, 50, 0)
     assert found["ft_auc"] == 75  # two ties with the first of D_T, two above the second
     assert found["fr_auc"] == 50  # 3 is above both of D_F, 1 above none
     assert found["rt_auc"] == 75  # 3 is above both of D_T, 1 above one
     assert found["tpr_at_1_fpr"] == found["tpr_at_0.1_fpr"] == 0  # no score of D_F is above D_T's best
-    asked = Judge(np.ones(6), labels, train, SIGNAL, 2.0).metrics(
-        logits, membership, forget, remain=train & (labels == 0)
-    )
+    asked = judge.metrics(logits, membership, forget, remain=train & (labels == 0))
     assert asked == found
-    fewer = Judge(np.ones(6), labels, train, SIGNAL, 2.0).metrics(logits, membership, forget, remain=np.arange(6) == 0)
+    fewer = judge.metrics(logits, membership, forget, remain=np.arange(6) == 0)
     assert (fewer["retain_accuracy"], fewer["fr_auc"], fewer["rt_auc"]) == (100, 100, 100)
-    alike = Judge(np.ones(6), labels, train, SIGNAL, 2.0).metrics(logits, membership, forget, alike=np.arange(6) == 5)
+    alike = judge.metrics(logits, membership, forget, alike=np.arange(6) == 5)
     assert (alike["ft_auc"], alike["tpr_at_1_fpr"], alike["rt_auc"]) == (100, 100, 75)  # D_F against the second of D_T
 
 

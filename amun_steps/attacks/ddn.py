@@ -27,8 +27,7 @@ def attack(
     """Direction and norm apart: a step along the cross entropy's gradient gives the direction; the norm, `epsilon_init`
     at first, shrinks by gamma where the image is adversarial and grows by it where it is not. The nearest adversarial
     image of all is taken. Nothing is random. With a `last_gamma`, which its authors do not have, gamma comes down to it
-    like the step, by a cosine: from 0.2 to 0.01, 16 steps come about as
-    near as 100 do without.
+    like the step, by a cosine: from 0.2 to 0.01, 16 steps come about as near as 100 do without.
 
     A sample that has none after `steps` begins again with twice the norm, until that has outgrown [0, 1]^d. `epsilon`
     of the result is the norm that the image was taken at, on no ladder. Images are not rounded to 1/255, unlike in the
